@@ -60,8 +60,10 @@ enum evidence {
     EVIDENCE_BINARYMIME = 1 << 13,      /* BODY=BINARYMIME, which Postfix does not offer */
     EVIDENCE_GUARDED = 1 << 14,         /* the guard kept a command from Postfix */
     EVIDENCE_CHANGED_BODY = 1 << 15,    /* an earlier filter changed the body: not looked at */
+    EVIDENCE_MALFORMED = 1 << 16,       /* a BDAT command that breaks RFC 3030's syntax */
+    EVIDENCE_NESTED_MAIL = 1 << 17,     /* MAIL between the chunks: two messages may be mixed */
 };
-#define EVIDENCE_BITS 16
+#define EVIDENCE_BITS 18
 
 /* The wire word of a verdict ("match"), "none" for VERDICT_NONE. Static storage. */
 const char *verdict_name(enum verdict verdict);

@@ -1,0 +1,216 @@
+#include "milter/transfer.h"
+
+#include <string.h>
+
+/* Bits that say a configured limit was broken. */
+#define EVIDENCE_LIMITS                                                                            \
+    (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK | EVIDENCE_MAX_MESSAGE |        \
+     EVIDENCE_BINARYMIME)
+
+/* Trailing command lines that are looked at; more are surely a transcript. */
+#define COMMAND_TAIL_LINES 8
+
+/* A line of a header takes at least "X:" and CRLF. */
+#define HEADER_LINE_OCTETS 4
+
+/* CRs that may stand before one CRLF and still be line ends gone wrong (CR CR LF is common). */
+#define EXTRA_CR_PER_LINE 4
+
+void transfer_reset(struct transfer *transfer)
+{
+    uint64_t id = transfer->id;
+    memset(transfer, 0, sizeof(*transfer));
+    transfer->id = id + 1;
+    transfer->offered = true;
+}
+
+void transfer_add_chunk(struct transfer *transfer, uint64_t octets, bool last, int64_t now_ms)
+{
+    if (transfer->chunk_count < TRANSFER_CHUNKS_KEPT)
+        transfer->chunks[transfer->chunk_count] = octets;
+    transfer->chunk_count++;
+    transfer->declared =
+        octets > UINT64_MAX - transfer->declared ? UINT64_MAX : transfer->declared + octets;
+    transfer->last = last;
+    transfer->last_chunk_ms = now_ms;
+    transfer->command_followed = false;
+}
+
+int64_t transfer_drift(const struct transfer *transfer)
+{
+    if (!transfer->has_received)
+        return 0;
+    return (int64_t)(transfer->received - transfer->declared);
+}
+
+/* What line ends can do to the octets of this message, at the most. */
+struct bounds {
+    int64_t lines;  /* line ends, so bare LFs */
+    int64_t splits; /* cuts of long lines */
+};
+
+/* The header is not seen: its octets are what R has beyond the body, if no filter before us
+ * changed the body. */
+static struct bounds find_bounds(const struct transfer *transfer, const struct content *content,
+                                 bool changed)
+{
+    int64_t received = (int64_t)transfer->received;
+    if (changed)
+        return (struct bounds){received / 2 + 1, received / CONTENT_LINE_LIMIT_MIN + 1};
+    int64_t header = received - (int64_t)content->octets;
+    return (struct bounds){
+        (int64_t)content->lines + header / HEADER_LINE_OCTETS + 1,
+        (int64_t)content->splits_most + header / CONTENT_LINE_LIMIT_MIN,
+    };
+}
+
+/* True if line ends explain the drift wholly. */
+static bool is_explained(int64_t drift, const struct bounds *bounds)
+{
+    if (drift >= 0)
+        return drift <= bounds->lines + 2 + 2 * bounds->splits;
+    return -drift <= EXTRA_CR_PER_LINE * bounds->lines;
+}
+
+/* Names the likeliest parts of an explained drift; `residual` is what long lines leave. */
+static unsigned explain_drift(int64_t drift, int64_t residual)
+{
+    unsigned evidence = drift != residual ? EVIDENCE_LONG_LINES : 0;
+    if (residual == 2)
+        return evidence | EVIDENCE_UNTERMINATED;
+    if (residual > 0)
+        return evidence | EVIDENCE_BARE_LF;
+    return residual < 0 ? evidence | EVIDENCE_EXTRA_CR : evidence;
+}
+
+/* The octets by which SIZE says the message is shorter than declared; 0 if it does not. */
+static uint64_t missing_by_size(const struct transfer *transfer)
+{
+    return transfer->has_size && transfer->size > 0 && transfer->size < transfer->declared
+               ? transfer->declared - transfer->size
+               : 0;
+}
+
+/* Commands at the end of the content; SIZE may say that they were meant as commands. */
+static bool look_at_tail(const struct transfer *transfer, const struct content *content,
+                         int64_t residual, unsigned *evidence)
+{
+    uint64_t sums[COMMAND_TAIL_LINES];
+    size_t count = content_command_tail(content, sums, COMMAND_TAIL_LINES);
+    uint64_t missing = missing_by_size(transfer);
+    uint64_t added = residual == 2 ? 2 : 0; /* the line end that Postfix gave the last line */
+    if (count > 0)
+        *evidence |= EVIDENCE_COMMAND_TAIL;
+    if (residual != 0 && residual != 2)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (missing > 0 && sums[i] - added == missing)
+            return true;
+    return false;
+}
+
+/* BDAT lines in the text that end where a chunk ends. Only where R = D are body offsets sure. */
+static bool look_at_boundaries(const struct transfer *transfer, const struct content *content,
+                               unsigned *evidence)
+{
+    uint64_t header = transfer->received - content->octets;
+    uint64_t missing = missing_by_size(transfer);
+    uint64_t boundary = 0;
+    for (uint64_t i = 0; i + 1 < transfer->chunk_count && i < TRANSFER_CHUNKS_KEPT; i++) {
+        boundary += transfer->chunks[i];
+        for (unsigned k = 0; k < content->command_count; k++) {
+            if (header + content->command_ends[k] != boundary)
+                continue;
+            *evidence |= EVIDENCE_COMMAND_TAIL;
+            if (missing > 0 && content->command_lengths[k] == missing)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool exceeds_size(const struct transfer *transfer, uint64_t slack)
+{
+    return slack > 0 && transfer->has_size && transfer->size > 0 &&
+           transfer->declared > transfer->size && transfer->declared - transfer->size > slack;
+}
+
+struct judgement transfer_judge_message(const struct transfer *transfer,
+                                        const struct content *content, uint64_t size_slack)
+{
+    struct judgement result = {VERDICT_UNVERIFIED, transfer->evidence};
+    if (!transfer->whole || !transfer->has_received || !transfer->last)
+        return result;
+
+    bool changed = content->octets > transfer->received;
+    int64_t drift = transfer_drift(transfer);
+    int64_t residual = drift - 2 * (int64_t)content->splits;
+    struct bounds bounds = find_bounds(transfer, content, changed);
+    bool swallowed = false;
+    if (changed) {
+        result.evidence |= EVIDENCE_CHANGED_BODY;
+    } else {
+        swallowed = look_at_tail(transfer, content, residual, &result.evidence);
+        if (drift == 0)
+            swallowed |= look_at_boundaries(transfer, content, &result.evidence);
+        if (content_has_open_multipart(content))
+            result.evidence |= EVIDENCE_OPEN_MULTIPART;
+        if (content_ends_in_lone_dot(content))
+            result.evidence |= EVIDENCE_LONE_DOT;
+    }
+    if (exceeds_size(transfer, size_slack))
+        result.evidence |= EVIDENCE_SIZE_EXCEEDED;
+    if (is_explained(drift, &bounds))
+        result.evidence |= explain_drift(drift, residual);
+
+    if (result.evidence & EVIDENCE_LIMITS)
+        result.verdict = VERDICT_REFUSED;
+    else if (result.evidence & (EVIDENCE_FOREIGN_INPUT | EVIDENCE_NESTED_MAIL))
+        result.verdict = VERDICT_DESYNCHRONIZED;
+    else if (!is_explained(drift, &bounds))
+        result.verdict = VERDICT_MISMATCH;
+    else if (swallowed)
+        result.verdict = VERDICT_SWALLOWED;
+    else if (residual == 2 && (result.evidence & EVIDENCE_OPEN_MULTIPART))
+        result.verdict = VERDICT_TRUNCATED;
+    else if (result.evidence & EVIDENCE_LONE_DOT)
+        result.verdict = VERDICT_DOT_STUFFED;
+    else if (result.evidence & EVIDENCE_SIZE_EXCEEDED)
+        result.verdict = VERDICT_SIZE_EXCEEDED;
+    else
+        result.verdict = drift == 0 ? VERDICT_MATCH : VERDICT_NORMALIZED;
+    return result;
+}
+
+/* The octets were announced, Postfix took the transfer, and then the session was over. */
+static enum verdict judge_vanished(const struct transfer *transfer, int64_t now_ms,
+                                   int64_t stall_seconds)
+{
+    return now_ms - transfer->last_chunk_ms >= stall_seconds * 1000 ? VERDICT_STALLED
+                                                                     : VERDICT_LOST;
+}
+
+struct judgement transfer_judge_ending(const struct transfer *transfer,
+                                       enum transfer_ending ending, const struct hooks_seen *seen,
+                                       int64_t now_ms, int64_t stall_seconds)
+{
+    struct judgement result = {VERDICT_FAILED_ELSEWHERE, transfer->evidence};
+    if (!transfer->offered)
+        result.verdict = VERDICT_NOT_OFFERED;
+    else if (transfer->evidence & EVIDENCE_LIMITS)
+        result.verdict = VERDICT_REFUSED;
+    else if (transfer->evidence & (EVIDENCE_MALFORMED | EVIDENCE_GUARDED))
+        result.verdict = VERDICT_FAILED_ELSEWHERE; /* Postfix answers and hangs up */
+    else if (!transfer->admitted)
+        result.verdict = transfer->whole && seen->policy ? VERDICT_FAILED_ELSEWHERE
+                                                         : VERDICT_UNVERIFIED;
+    else if (transfer->evidence & EVIDENCE_FOREIGN_INPUT)
+        result.verdict = VERDICT_DESYNCHRONIZED;
+    else if (transfer->has_received)
+        result.verdict = seen->milter ? VERDICT_FAILED_ELSEWHERE : VERDICT_UNVERIFIED;
+    else if (ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed)
+        result.verdict = judge_vanished(transfer, now_ms, stall_seconds);
+    else if (!transfer->last)
+        result.verdict = VERDICT_ABANDONED;
+    return result;
+}
