@@ -106,7 +106,7 @@ static void settle_bdat(struct step *step, enum transfer_ending ending, bool for
     if (!conversation->judged)
         judgement = transfer_judge_ending(&conversation->transfer, ending, step->seen,
                                           step->now_ms, step->rules->stall_seconds);
-    else if (foreign)
+    else if (foreign && verdict_strikes(judgement.verdict) < verdict_strikes(VERDICT_OVERRUN))
         judgement.verdict = VERDICT_OVERRUN;
     if (foreign)
         judgement.evidence |= EVIDENCE_FOREIGN_INPUT;

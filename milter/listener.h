@@ -1,0 +1,38 @@
+/*
+ * Listening Unix sockets: handed over by the service manager, or bound by ourselves.
+ *
+ * A path is taken over atomically (bound under another name, then renamed), so that there is no
+ * moment without a socket while a daemon is restarted.
+ */
+#ifndef BDAT_LISTENER_H
+#define BDAT_LISTENER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "milter/log.h"
+
+struct listener_options {
+    const char *name;  /* "milter", "tables", "policy", "control": FileDescriptorName= */
+    const char *path;
+    const char *group; /* "" = leave it */
+    mode_t mode;
+};
+
+/* Takes the sockets the service manager passed (sd_listen_fds_with_names(3)), once, before any
+ * listener_open(). Returns how many there are. */
+int listener_take_passed(void);
+
+/* Returns a listening, non-blocking, close-on-exec descriptor: the passed one of that name, or
+ * a newly bound one, whose folder is made if missing. -1 with a text in `error`, also when
+ * another daemon answers at the path. */
+int listener_open(const struct listener_options *options, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* Removes the path of a socket bound by listener_open(), if it is still ours. */
+void listener_remove(const struct listener_options *options, int fd);
+
+/* Says in the log what is unsafe about a socket's folder (writable for everybody). */
+void listener_check_folder(const struct listener_options *options, struct log *log);
+
+#endif

@@ -1,0 +1,605 @@
+#include "milter/sessions.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "milter/clock.h"
+
+/* A power of two, of the order of the busiest server's smtpd processes. */
+#define BUCKETS 1024
+
+/* Queue ids of unjoined messages that are remembered, so that each is counted once. */
+#define UNJOINED_KEPT 16
+
+#define WARNING_INTERVAL_MS (3600 * 1000)
+
+struct session {
+    LIST_ENTRY(session) link;
+    int64_t pid;
+    const struct settings *settings;
+    struct conversation_rules rules;
+    bool unverified;    /* counted as such */
+    bool had_queue_id;  /* the policy service has named a queue id in this session */
+    struct conversation conversation;
+};
+
+struct sessions {
+    struct sessions_options options;
+    const struct settings *settings;
+    struct session_counts counts;
+    uint64_t commands;        /* command lookups */
+    uint64_t policy_joined;   /* policy requests that met their session */
+    uint64_t policy_requests;
+    uint64_t strangers;       /* peers without a usable pid */
+    int64_t next_warning_ms;
+    char unjoined[UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
+    unsigned unjoined_next;
+    LIST_HEAD(, session) buckets[BUCKETS];
+};
+
+struct sessions *sessions_new(const struct sessions_options *options,
+                              const struct settings *settings)
+{
+    struct sessions *sessions = calloc(1, sizeof(*sessions));
+    if (sessions == NULL)
+        return NULL;
+    sessions->options = *options;
+    sessions->settings = settings_ref(settings);
+    return sessions;
+}
+
+static void free_session(struct session *session)
+{
+    LIST_REMOVE(session, link);
+    settings_unref(&session->settings);
+    free(session);
+}
+
+void sessions_free(struct sessions **sessions)
+{
+    struct sessions *old = *sessions;
+    if (old == NULL)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (!LIST_EMPTY(&old->buckets[i]))
+            free_session(LIST_FIRST(&old->buckets[i]));
+    settings_unref(&old->settings);
+    free(old);
+    *sessions = NULL;
+}
+
+void sessions_configure(struct sessions *sessions, const struct settings *settings)
+{
+    settings_unref(&sessions->settings);
+    sessions->settings = settings_ref(settings);
+}
+
+static size_t bucket_of(int64_t pid)
+{
+    return ((uint64_t)pid * 0x9e3779b97f4a7c15u) >> 54 & (BUCKETS - 1);
+}
+
+static struct session *find_session(const struct sessions *sessions, int64_t pid)
+{
+    struct session *session;
+    LIST_FOREACH(session, &sessions->buckets[bucket_of(pid)], link)
+        if (session->pid == pid)
+            return session;
+    return NULL;
+}
+
+/* A session keeps the settings it began with. */
+static void take_settings(struct session *session, const struct settings *settings)
+{
+    if (session->settings != settings) {
+        settings_unref(&session->settings);
+        session->settings = settings_ref(settings);
+    }
+    session->rules = (struct conversation_rules){
+        .guard = settings->guard_enabled,
+        .max_chunks = settings->limits.max_chunks,
+        .max_chunk = settings->limits.max_chunk,
+        .min_chunk = settings->limits.min_chunk,
+        .max_message = settings->limits.max_message,
+        .stall_seconds = settings->limits.stall_seconds,
+    };
+}
+
+static void begin_conversation(struct sessions *sessions, struct session *session,
+                               const struct address *client, bool offered)
+{
+    take_settings(session, sessions->settings);
+    session->unverified = session->had_queue_id = false;
+    conversation_begin(&session->conversation, client, offered, clock_wall_ms());
+    sessions->counts.total++;
+}
+
+static struct session *add_session(struct sessions *sessions, int64_t pid)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (session == NULL)
+        return NULL;
+    session->pid = pid;
+    LIST_INSERT_HEAD(&sessions->buckets[bucket_of(pid)], session, link);
+    return session;
+}
+
+/* The session of that process; a new one, whose begin is not known, if there is none. NULL when
+ * memory is short. */
+static struct session *get_session(struct sessions *sessions, int64_t pid)
+{
+    struct session *session = find_session(sessions, pid);
+    if (session != NULL)
+        return session;
+    session = add_session(sessions, pid);
+    if (session != NULL)
+        begin_conversation(sessions, session, NULL, true);
+    return session;
+}
+
+static void count_unverified(struct sessions *sessions, struct session *session)
+{
+    if (session->unverified)
+        return;
+    session->unverified = true;
+    sessions->counts.unverified++;
+}
+
+/* ---- what a change of a client's state means to the log and the store ---- */
+
+static void log_change(const struct sessions *sessions, const struct suppression_change *change)
+{
+    const struct client_record *record = &change->record;
+    char client[NETWORK_TEXT_SIZE], until[CLOCK_TEXT_SIZE] = "";
+    struct log *log = sessions->options.log;
+    network_format(&record->client, client);
+    if (record->until > 0)
+        clock_format(record->until * 1000, until);
+    if (change->events & SUPPRESSION_SUPPRESSED)
+        log_write(log, LOG_LEVEL_WARNING,
+                  "client %s: CHUNKING is not offered to it until %s (last verdict %s); its next "
+                  "messages will come by DATA",
+                  client, until, verdict_name(record->last_verdict));
+    else if (change->events & SUPPRESSION_STRUCK)
+        log_write(log, LOG_LEVEL_INFO, "client %s: %u strikes (last verdict %s)", client,
+                  record->strikes, verdict_name(record->last_verdict));
+    if (change->events & SUPPRESSION_PROBATION)
+        log_write(log, LOG_LEVEL_INFO, "client %s: CHUNKING is offered again, on probation",
+                  client);
+    if (change->events & (SUPPRESSION_RELEASED | SUPPRESSION_PATH_SOUND))
+        log_write(log, LOG_LEVEL_INFO, "client %s: CHUNKING is offered again", client);
+    if (change->events & (SUPPRESSION_NEEDS_CHUNKING | SUPPRESSION_SPARED))
+        log_write(log, LOG_LEVEL_WARNING,
+                  "client %s: sends bare LFs, which only BDAT can carry; it keeps CHUNKING%s",
+                  client,
+                  change->events & SUPPRESSION_SPARED ? " although its transfers fail" : "");
+    if (change->events & SUPPRESSION_PATH_TROUBLE)
+        log_write(log, LOG_LEVEL_WARNING,
+                  "client %s: fails with DATA as well: not BDAT but the path (MTU, firewall) is "
+                  "at fault; CHUNKING is offered again",
+                  client);
+    if (change->events & SUPPRESSION_DATA_WORKS)
+        log_write(log, LOG_LEVEL_INFO, "client %s: its mail arrives by DATA now", client);
+}
+
+static void note_change(const struct sessions *sessions, const struct suppression_change *change)
+{
+    if (change->events != 0)
+        log_change(sessions, change);
+    if (change->save && sessions->options.save_client != NULL)
+        sessions->options.save_client(sessions->options.context, change);
+}
+
+static bool is_adaptive(const struct session *session, const struct address *client)
+{
+    return session->settings->mode == MODE_ENFORCE &&
+           settings_match_rules(session->settings, client).chunking == CHUNKING_ADAPTIVE;
+}
+
+static void settle_client(struct sessions *sessions, const struct session *session,
+                          const struct transfer *transfer, enum verdict verdict)
+{
+    struct suppression_change change = {0};
+    if (!transfer->has_client)
+        return;
+    suppression_record_bdat(sessions->options.suppression, &transfer->client, verdict,
+                            transfer->evidence, is_adaptive(session, &transfer->client),
+                            clock_wall_ms() / 1000, &change);
+    note_change(sessions, &change);
+}
+
+static void settle_data(struct sessions *sessions, const struct conversation_result *result)
+{
+    struct suppression_change change = {0};
+    recorder_count_data(sessions->options.recorder);
+    if (!result->ended.has_client)
+        return;
+    suppression_record_data(sessions->options.suppression, &result->ended.client,
+                            result->data_succeeded, clock_wall_ms() / 1000, &change);
+    note_change(sessions, &change);
+}
+
+/* ---- what came of a command or an end ---- */
+
+static void keep_incident(const struct sessions *sessions, const struct record *record)
+{
+    if (!verdict_is_clean(record->verdict) && sessions->options.save_incident != NULL)
+        sessions->options.save_incident(sessions->options.context, record);
+}
+
+static void fill_times(struct record *record)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    record->time_wall_ms = clock_wall_ms();
+    record->elapsed_ms = now_ms - record->transfer.started_ms;
+    record->since_chunk_ms = now_ms - record->transfer.last_chunk_ms;
+}
+
+/* A transfer that the milter never judged. */
+static void record_ending(struct sessions *sessions, struct session *session,
+                          const struct conversation_result *result)
+{
+    struct record record = {.transfer = result->ended, .verdict = result->judgement.verdict};
+    fill_times(&record);
+    record.observed = session->settings->mode == MODE_OBSERVE;
+    if (record.verdict == VERDICT_REFUSED && !record.observed) {
+        record.answered = true;
+        record.action = ACTION_REJECT;
+    }
+    if (record.verdict == VERDICT_UNVERIFIED)
+        count_unverified(sessions, session);
+    recorder_add(sessions->options.recorder, &record);
+    keep_incident(sessions, &record);
+}
+
+static void settle(struct sessions *sessions, struct session *session,
+                   struct conversation_result *result)
+{
+    if (!result->has_ended && !result->data_ended)
+        return;
+    result->ended.pid = session->pid;
+    if (result->ended.queue_id[0] != '\0')
+        joins_close(sessions->options.joins, result->ended.queue_id);
+    if (result->data_ended)
+        settle_data(sessions, result);
+    if (!result->has_ended)
+        return;
+    if (!result->was_judged) {
+        record_ending(sessions, session, result);
+    } else if (result->judgement.verdict == VERDICT_OVERRUN) {
+        const struct record *record =
+            recorder_add_overrun(sessions->options.recorder, &result->ended);
+        if (record != NULL)
+            keep_incident(sessions, record);
+    }
+    settle_client(sessions, session, &result->ended, result->judgement.verdict);
+}
+
+/* What could have told more of the message at hand. */
+static struct hooks_seen find_hooks(const struct sessions *sessions,
+                                    const struct conversation *conversation)
+{
+    const char *queue_id = conversation->transfer.queue_id;
+    bool asked = conversation->transfer.mode != TRANSFER_NONE && !conversation->judged &&
+                 queue_id[0] != '\0';
+    return (struct hooks_seen){
+        .policy = sessions->policy_joined > 0,
+        .milter = asked && joins_milter_seen(sessions->options.joins, queue_id),
+    };
+}
+
+static void end_session(struct sessions *sessions, struct session *session)
+{
+    struct conversation *conversation = &session->conversation;
+    struct conversation_result result;
+    struct hooks_seen seen = find_hooks(sessions, conversation);
+    if (conversation->state == CONVERSATION_ENDED)
+        return;
+    conversation_end(conversation, &session->rules, &seen, clock_monotonic_ms(), &result);
+    settle(sessions, session, &result);
+    sessions->counts.modes[conversation_mode(conversation)]++;
+}
+
+enum offer sessions_begin(struct sessions *sessions, int64_t pid, const struct address *client)
+{
+    enum offer offer = OFFER_CHUNKING;
+    struct suppression_change change = {0};
+    struct session *session = find_session(sessions, pid);
+    if (session != NULL)
+        end_session(sessions, session);
+    else
+        session = add_session(sessions, pid);
+    if (client != NULL) {
+        const struct settings *settings = sessions->settings;
+        enum chunking rule = settings_match_rules(settings, client).chunking;
+        enum offer adaptive = suppression_decide_offer(sessions->options.suppression, client,
+                                                       clock_wall_ms() / 1000, &change);
+        note_change(sessions, &change);
+        if (rule == CHUNKING_NEVER)
+            offer = WITHHOLD_CHUNKING;
+        else if (rule == CHUNKING_ADAPTIVE)
+            offer = adaptive;
+        if (settings->mode == MODE_OBSERVE)
+            offer = OFFER_CHUNKING;
+    }
+    if (session != NULL)
+        begin_conversation(sessions, session, client, offer == OFFER_CHUNKING);
+    return offer;
+}
+
+const char *sessions_take_command(struct sessions *sessions, int64_t pid, const char *line,
+                                  size_t length)
+{
+    struct conversation_result result;
+    struct session *session = get_session(sessions, pid);
+    sessions->commands++;
+    if (pid < 0)
+        sessions->strangers++;
+    if (session == NULL)
+        return NULL;
+    struct conversation *conversation = &session->conversation;
+    bool over = conversation->state == CONVERSATION_ENDED;
+    struct hooks_seen seen = find_hooks(sessions, conversation);
+    conversation_take_command(conversation, line, length, &session->rules, &seen,
+                              clock_monotonic_ms(), clock_wall_ms(), &result);
+    settle(sessions, session, &result);
+    if (!over && conversation->state == CONVERSATION_ENDED)
+        sessions->counts.modes[conversation_mode(conversation)]++;
+    if (result.replacement != NULL) {
+        sessions->counts.guarded++;
+        log_write(sessions->options.log, LOG_LEVEL_WARNING,
+                  "guard: kept a command of process %" PRId64 " from Postfix: \"%s\" instead", pid,
+                  result.replacement);
+    }
+    return result.replacement;
+}
+
+/* ---- the policy service ---- */
+
+/* "552 5.3.4 …", naming the limit and the value. */
+static void write_refusal(const struct session *session, unsigned broken, char *action,
+                          size_t size)
+{
+    const struct conversation_rules *rules = &session->rules;
+    const struct transfer *transfer = &session->conversation.transfer;
+    uint64_t chunk = transfer->chunks[0];
+    if (broken & EVIDENCE_BINARYMIME)
+        snprintf(action, size, "554 5.6.1 BODY=BINARYMIME was not offered");
+    else if (broken & EVIDENCE_MAX_CHUNK)
+        snprintf(action, size, "552 5.3.4 BDAT chunk of %" PRIu64 " octets exceeds the limit of %"
+                 PRIu64, chunk, rules->max_chunk);
+    else if (broken & EVIDENCE_MAX_MESSAGE)
+        snprintf(action, size, "552 5.3.4 BDAT message of %" PRIu64 " octets exceeds the limit of %"
+                 PRIu64, transfer->declared, rules->max_message);
+    else if (broken & EVIDENCE_MIN_CHUNK)
+        snprintf(action, size, "552 5.3.4 BDAT chunk of %" PRIu64
+                 " octets is below the limit of %" PRIu64, chunk, rules->min_chunk);
+    else
+        snprintf(action, size, "552 5.3.4 more BDAT chunks than the limit of %" PRIu64,
+                 rules->max_chunks);
+}
+
+static bool has_text(struct slice text)
+{
+    return text.length > 0;
+}
+
+static void copy_slice(struct slice text, char *target, size_t size)
+{
+    size_t taken = text.length < size - 1 ? text.length : size - 1;
+    memcpy(target, text.text, taken);
+    target[taken] = '\0';
+}
+
+/* Postfix has no message in progress but runs DATA or BDAT: left over recipients of a refused
+ * transfer would make it write to a queue file it does not have (Postfix before August 2026). Where
+ * smtpd_proxy_filter is in use, messages never have a queue id. */
+static bool guard_policy(struct sessions *sessions, const struct session *session,
+                         const struct policy_request *request, char *action, size_t size)
+{
+    if (has_text(request->queue_id) || !session->had_queue_id || !session->rules.guard)
+        return false;
+    snprintf(action, size, "503 5.5.1 Error: need MAIL command");
+    sessions->counts.guarded++;
+    return true;
+}
+
+static void admit(struct sessions *sessions, struct session *session,
+                  const struct policy_request *request)
+{
+    struct conversation *conversation = &session->conversation;
+    char queue_id[TRANSFER_QUEUE_ID_SIZE], name[TRANSFER_NAME_SIZE];
+    struct address client;
+    bool known = address_parse(request->client_address.text, request->client_address.length,
+                               &client);
+    copy_slice(request->queue_id, queue_id, sizeof(queue_id));
+    copy_slice(request->client_name, name, sizeof(name));
+    conversation_admit(conversation, queue_id, name, known ? &client : NULL);
+    if (queue_id[0] == '\0')
+        return;
+    const struct join_key key = {session->pid, conversation->generation,
+                                 conversation->transfer.id, conversation->transfer.mode};
+    session->had_queue_id = true;
+    joins_open(sessions->options.joins, queue_id, &key, session->settings);
+}
+
+static void take_begin(struct sessions *sessions, struct session *session,
+                       const struct policy_request *request, char *action, size_t size)
+{
+    const struct conversation *conversation = &session->conversation;
+    if (conversation->transfer.mode == TRANSFER_NONE)
+        return; /* no command was seen: the message stays unjoined */
+    if (guard_policy(sessions, session, request, action, size))
+        return;
+    unsigned broken = conversation_broken_limits(conversation);
+    if (broken != 0 && session->settings->mode == MODE_ENFORCE)
+        write_refusal(session, broken, action, size);
+    else
+        admit(sessions, session, request);
+}
+
+static bool was_unjoined(const struct sessions *sessions, const char *queue_id)
+{
+    for (unsigned i = 0; i < UNJOINED_KEPT; i++)
+        if (strcmp(sessions->unjoined[i], queue_id) == 0)
+            return true;
+    return false;
+}
+
+static void take_end(struct sessions *sessions, struct session *session,
+                     const struct policy_request *request)
+{
+    struct conversation *conversation = &session->conversation;
+    char queue_id[TRANSFER_QUEUE_ID_SIZE];
+    copy_slice(request->queue_id, queue_id, sizeof(queue_id));
+    if (conversation->transfer.mode == TRANSFER_NONE) {
+        if (!was_unjoined(sessions, queue_id))
+            sessions_take_unjoined(sessions, queue_id);
+        count_unverified(sessions, session);
+        return;
+    }
+    conversation_receive(conversation, queue_id, request->size, request->recipient_count);
+    if (conversation->transfer.mode == TRANSFER_BDAT && queue_id[0] != '\0')
+        joins_complete(sessions->options.joins, queue_id, &conversation->transfer);
+}
+
+/* Whose session a policy request belongs to. The kernel's word counts; Postfix's own shows where
+ * the two live in different PID namespaces. */
+static int64_t find_pid(struct sessions *sessions, int64_t peer,
+                        const struct policy_request *request)
+{
+    if (peer > 0 && request->pid > 0 && peer != request->pid)
+        sessions->strangers++;
+    return peer > 0 ? peer : request->pid;
+}
+
+void sessions_take_policy(struct sessions *sessions, int64_t peer,
+                          const struct policy_request *request, char *action, size_t size)
+{
+    snprintf(action, size, "DUNNO");
+    sessions->policy_requests++;
+    if (request->state == POLICY_STATE_OTHER)
+        return;
+    struct session *session = get_session(sessions, find_pid(sessions, peer, request));
+    if (session == NULL)
+        return;
+    if (session->conversation.transfer.mode != TRANSFER_NONE)
+        sessions->policy_joined++;
+    if (request->state == POLICY_STATE_DATA)
+        take_begin(sessions, session, request, action, size);
+    else if (request->has_size)
+        take_end(sessions, session, request);
+}
+
+/* ---- the milter ---- */
+
+void sessions_take_judged(struct sessions *sessions, struct judged_letter *judged)
+{
+    struct record *record = &judged->record;
+    struct session *session = find_session(sessions, judged->key.pid);
+    const struct judgement judgement = {record->verdict, record->transfer.evidence};
+    record->transfer.pid = judged->key.pid;
+    fill_times(record);
+    if (session != NULL && session->conversation.generation == judged->key.generation) {
+        conversation_take_judgement(&session->conversation, judged->key.transfer_id, &judgement);
+        if (record->verdict == VERDICT_UNVERIFIED)
+            count_unverified(sessions, session);
+    }
+    recorder_add(sessions->options.recorder, record);
+    keep_incident(sessions, record);
+}
+
+/* What is amiss in main.cf, as far as we can tell. */
+static const char *explain_unjoined(const struct sessions *sessions)
+{
+    if (sessions->commands == 0)
+        return "no command lookup was seen: set smtpd_command_filter = "
+               "socketmap:unix:bdat-milter/tables.sock:command in main.cf (bdatctl attach)";
+    if (sessions->policy_requests == 0)
+        return "no policy request was seen: put check_policy_service { "
+               "unix:bdat-milter/policy.sock, default_action=DUNNO } first in "
+               "smtpd_data_restrictions and smtpd_end_of_data_restrictions in main.cf (bdatctl attach)";
+    if (sessions->strangers > 0)
+        return "the smtpd processes are in another PID namespace: run Postfix and bdat-milter in "
+               "the same one (containers: share it) and on Unix sockets";
+    return "its session began before this daemon did, or one of the lines of main.cf is missing "
+           "for this service in master.cf (bdatctl check)";
+}
+
+void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    snprintf(sessions->unjoined[sessions->unjoined_next++ % UNJOINED_KEPT],
+             TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
+    recorder_count_unverified(sessions->options.recorder);
+    if (now_ms < sessions->next_warning_ms)
+        return;
+    sessions->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
+    log_write(sessions->options.log, LOG_LEVEL_WARNING,
+              "%s: verdict=unverified, accepted: %s (said once an hour)",
+              queue_id[0] != '\0' ? queue_id : "NOQUEUE", explain_unjoined(sessions));
+}
+
+void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation)
+{
+    struct session *session = find_session(sessions, pid);
+    if (session != NULL && session->conversation.generation == generation)
+        end_session(sessions, session);
+}
+
+void sessions_drop(struct sessions *sessions, int64_t pid)
+{
+    struct session *session = find_session(sessions, pid);
+    if (session == NULL)
+        return;
+    end_session(sessions, session);
+    free_session(session);
+}
+
+void sessions_sweep(struct sessions *sessions)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct session *session = LIST_FIRST(&sessions->buckets[i]);
+        while (session != NULL) {
+            struct session *next = LIST_NEXT(session, link);
+            if (session->pid > 0 && kill((pid_t)session->pid, 0) != 0 && errno == ESRCH) {
+                end_session(sessions, session);
+                free_session(session);
+            }
+            session = next;
+        }
+    }
+}
+
+static void count_active(void *context, const struct session_view *view)
+{
+    struct session_counts *counts = context;
+    counts->active++;
+    counts->modes[conversation_mode(view->conversation)]++;
+}
+
+struct session_counts sessions_counts(const struct sessions *sessions)
+{
+    struct session_counts counts = sessions->counts;
+    counts.active = 0;
+    sessions_visit(sessions, count_active, &counts);
+    return counts;
+}
+
+void sessions_visit(const struct sessions *sessions,
+                    void (*visit)(void *context, const struct session_view *view), void *context)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        const struct session *session;
+        LIST_FOREACH(session, &sessions->buckets[i], link) {
+            const struct session_view view = {session->pid, &session->conversation};
+            if (session->conversation.state != CONVERSATION_ENDED)
+                visit(context, &view);
+        }
+    }
+}
