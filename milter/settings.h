@@ -2,7 +2,7 @@
  * The configuration as a read-only snapshot.
  *
  * settings_load() builds a new snapshot; nothing changes it afterwards, and whoever uses it
- * across threads or time holds a reference. One declarative option table (settings.c) has
+ * across threads or time holds a reference. One declarative option table (option_table.c) has
  * name, type, default, range and whether a reload takes it, and drives loading, -t, the dump
  * and the tests that manual and sample file name every option.
  */
@@ -16,14 +16,12 @@
 
 #include "milter/log.h"
 #include "milter/network.h"
+#include "milter/rules.h"
 #include "milter/verdict.h"
 
 enum mode { MODE_ENFORCE, MODE_OBSERVE };
 enum mta { MTA_AUTO, MTA_POSTFIX, MTA_SENDMAIL };
 enum store_type { STORE_NONE, STORE_SQLITE };
-
-/* Whether a rule lets the ehlo table offer CHUNKING. */
-enum chunking { CHUNKING_ADAPTIVE, CHUNKING_NEVER, CHUNKING_ALWAYS };
 
 /* limits{}: octets and counts; 0 = no limit. */
 struct limits {
@@ -49,8 +47,6 @@ struct suppression_settings {
     const char *keywords;
 };
 
-struct rules;
-
 struct settings {
     enum mode mode;
     enum mta mta;
@@ -62,11 +58,11 @@ struct settings {
     mode_t socket_mode;
     const char *user; /* whom to become when started as root; "" = nobody else */
     enum action actions[VERDICT_COUNT];
-    const char *replies[VERDICT_COUNT]; /* NULL = the built-in text */
+    const char *replies[VERDICT_COUNT]; /* for reply_parse(); NULL = verdict is never answered */
     struct limits limits;
     struct suppression_settings suppression;
     bool guard_enabled;
-    struct rules *rules;
+    const struct rules *rules; /* NULL = none */
     enum store_type store_type;
     const char *store_path;
     int64_t store_keep; /* seconds */
@@ -74,16 +70,15 @@ struct settings {
     enum log_level log_level;
 };
 
-/* What the rules say of one client. */
-struct rule_match {
-    enum chunking chunking;
-    bool has_action[VERDICT_COUNT];
-    enum action actions[VERDICT_COUNT];
-};
-
-/* Reads a configuration file; NULL as path gives the defaults. Returns a snapshot with one
- * reference, or NULL with "FILE:LINE: what is wrong, did you mean …" in `error`. */
+/* Reads a configuration file and what it includes; NULL as path gives the defaults. Returns a
+ * snapshot with one reference, or NULL with one line "FILE:LINE: what is wrong, did you mean …"
+ * in `error` ("FILE: cannot be read: …" for the file itself); SETTINGS_ERROR_SIZE is enough. */
 struct settings *settings_load(const char *path, char *error, size_t error_size);
+#define SETTINGS_ERROR_SIZE 1024
+
+/* The same for a text in memory of that name, which cannot include files. */
+struct settings *settings_load_text(const char *name, const char *text, size_t length,
+                                    char *error, size_t error_size);
 
 /* Takes one more reference; any thread. */
 const struct settings *settings_ref(const struct settings *settings);
@@ -91,8 +86,7 @@ const struct settings *settings_ref(const struct settings *settings);
 /* Gives a reference back and nulls the pointer; the last one frees. Any thread; NULL is fine. */
 void settings_unref(const struct settings **settings);
 
-/* What the rules say of this address: for each question (chunking, each verdict's action) the
- * rule with the longest matching prefix decides, among equals the first in the file. */
+/* What the rules say of this address; see rules_match(). */
 struct rule_match settings_match_rules(const struct settings *settings,
                                        const struct address *client);
 
@@ -105,19 +99,21 @@ enum action settings_action(const struct settings *settings, const struct addres
 bool settings_need_restart(const struct settings *running, const struct settings *loaded,
                            const char **name);
 
-/* One option as it is in force, for `bdatctl config` and the tests. */
+/* One option as it is in force, for `bdatctl config` and the tests. Texts live as long as the
+ * snapshot. */
 struct option_view {
-    const char *name;    /* "limits.max_chunk" */
-    const char *type;    /* "string", "boolean", "count", "size", "time", "word", "list" */
-    char value[512];     /* as one would write it in the file */
-    char preset[512];    /* the default, likewise */
-    unsigned line;       /* where the file sets it; 0 = default */
-    const char *file;    /* likewise; NULL = default */
+    const char *name;   /* "limits.max_chunk" */
+    const char *type;   /* "string", "boolean", "count", "size", "time", "mode", "word", "list" */
+    const char *value;  /* as one would write it in the file, quotes and all */
+    const char *preset; /* the default, likewise */
+    unsigned line;      /* where the file sets it; 0 = default */
+    const char *file;   /* likewise; NULL = default */
     bool reloadable;
-    const char *help;    /* one line */
+    const char *help; /* one line */
 };
 
-/* Number of options, and the view of number `index` below it. */
+/* Number of options, and the view of number `index` below it, of a snapshot of settings_load().
+ * NAME = VALUE; lines of all views, groups written out, load to an equal snapshot. */
 size_t settings_option_count(void);
 void settings_option_view(const struct settings *settings, size_t index,
                           struct option_view *view);
