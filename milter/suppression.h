@@ -31,7 +31,7 @@
  * more left than its own length. A step of an hour either way thus shifts a hold by at most an
  * hour and never adds a strike.
  *
- * Memory: about 125 octets for a client, none in advance; SUPPRESSION_CLIENT_OCTETS is checked
+ * Memory: about 133 octets for a client, little in advance; SUPPRESSION_CLIENT_OCTETS is checked
  * by a test with a million. Beyond max_clients the least recently seen go: first those that have
  * nothing held against them, then the others; and as long as one neighbourhood (IPv6 /32, IPv4
  * /16) holds more than an eighth of the room, its own least recently seen go, so that a flood of
