@@ -97,8 +97,8 @@ static bool is_proven(const struct suppression_settings *settings, const struct 
     return stamp_is_within(client->clean, settings->window, now);
 }
 
-static bool needs_chunking(const struct suppression_settings *settings,
-                           const struct client *client, stamp now)
+static bool needs_chunking(const struct suppression_settings *settings, const struct client *client,
+                           stamp now)
 {
     return stamp_is_within(client->bare_lf, memory_of(settings), now);
 }
@@ -277,8 +277,7 @@ unsigned client_note_clean(const struct suppression_settings *settings, struct c
     if (client->state == CLIENT_OFFERED ||
         (client->state == CLIENT_SUPPRESSED && (!bare_lf || client->by_operator)))
         return events;
-    events |= client->state == CLIENT_PATH_TROUBLE ? SUPPRESSION_PATH_SOUND
-                                                   : SUPPRESSION_RELEASED;
+    events |= client->state == CLIENT_PATH_TROUBLE ? SUPPRESSION_PATH_SOUND : SUPPRESSION_RELEASED;
     enter_state(client, CLIENT_OFFERED, 0, now);
     return events;
 }
@@ -318,8 +317,7 @@ static unsigned note_data_failure(const struct suppression_settings *settings,
 unsigned client_note_data(const struct suppression_settings *settings, struct client *client,
                           bool succeeded, stamp now)
 {
-    return succeeded ? note_data_success(client, now)
-                     : note_data_failure(settings, client, now);
+    return succeeded ? note_data_success(client, now) : note_data_failure(settings, client, now);
 }
 
 unsigned client_suppress(struct client *client, int64_t seconds, stamp now)
@@ -337,8 +335,8 @@ unsigned client_release(struct client *client, stamp now)
     return SUPPRESSION_RELEASED;
 }
 
-bool client_is_forgettable(const struct suppression_settings *settings,
-                           const struct client *client, stamp now)
+bool client_is_forgettable(const struct suppression_settings *settings, const struct client *client,
+                           stamp now)
 {
     return client_standing(settings, client, now) == STANDING_PLAIN &&
            !stamp_is_within(client->seen, memory_of(settings), now);

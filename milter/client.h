@@ -18,9 +18,9 @@
 
 /* Where a client is listed. All but the plain are held: forgetting them would be felt. */
 enum standing {
-    STANDING_PLAIN,        /* offered; nothing against it, nothing special */
-    STANDING_NEEDS,        /* offered; needs CHUNKING */
-    STANDING_STRUCK,       /* offered; has strikes */
+    STANDING_PLAIN,  /* offered; nothing against it, nothing special */
+    STANDING_NEEDS,  /* offered; needs CHUNKING */
+    STANDING_STRUCK, /* offered; has strikes */
     STANDING_SUPPRESSED,
     STANDING_PROBATION,
     STANDING_PATH_TROUBLE,
@@ -89,8 +89,8 @@ unsigned client_suppress(struct client *client, int64_t seconds, stamp now);
 unsigned client_release(struct client *client, stamp now);
 
 /* True if nothing would be lost by forgetting the client, after all the time it was not seen. */
-bool client_is_forgettable(const struct suppression_settings *settings,
-                           const struct client *client, stamp now);
+bool client_is_forgettable(const struct suppression_settings *settings, const struct client *client,
+                           stamp now);
 
 /* Fills the record. */
 void client_describe(const struct suppression_settings *settings, const struct client *client,

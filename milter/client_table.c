@@ -50,8 +50,7 @@ static uint32_t *find_link(const struct client_table *table, const struct addres
     while (*link != CLIENT_NONE) {
         struct client *client = at(table, *link);
 
-        if (client->prefix == prefix &&
-            memcmp(&client->address, address, sizeof(*address)) == 0)
+        if (client->prefix == prefix && memcmp(&client->address, address, sizeof(*address)) == 0)
             break;
         link = &client->bucket_next;
     }
@@ -61,8 +60,7 @@ static uint32_t *find_link(const struct client_table *table, const struct addres
 static bool add_segment(struct client_table *table)
 {
     size_t octets = SEGMENT_BUCKETS * sizeof(uint32_t);
-    uint32_t **segments =
-        realloc(table->segments, (table->segment_count + 1) * sizeof(*segments));
+    uint32_t **segments = realloc(table->segments, (table->segment_count + 1) * sizeof(*segments));
 
     if (segments == NULL)
         return false;
@@ -169,8 +167,8 @@ static void list_append(struct client_table *table, struct client_list *list, ui
     list->count++;
 }
 
-static void list_remove(struct client_table *table, struct client_list *list,
-                        struct client *client, bool group)
+static void list_remove(struct client_table *table, struct client_list *list, struct client *client,
+                        bool group)
 {
     uint32_t newer = *newer_link(client, group), older = *older_link(client, group);
 
@@ -266,8 +264,8 @@ static uint32_t oldest_of_crowd(const struct client_table *table)
     return fullest->count > share ? fullest->oldest : CLIENT_NONE;
 }
 
-const struct client *client_table_newer(const struct client_table *table,
-                                        const struct client *a, const struct client *b)
+const struct client *client_table_newer(const struct client_table *table, const struct client *a,
+                                        const struct client *b)
 {
     if (a == NULL || b == NULL)
         return a != NULL ? a : b;
@@ -286,8 +284,7 @@ static uint32_t oldest_held(const struct client_table *table)
         if (end == CLIENT_NONE)
             continue;
         const struct client *client = at(table, end);
-        if (oldest == CLIENT_NONE ||
-            client_table_newer(table, client, at(table, oldest)) != client)
+        if (oldest == CLIENT_NONE || client_table_newer(table, client, at(table, oldest)) != client)
             oldest = end;
     }
     return oldest;
@@ -350,8 +347,7 @@ void client_table_use(struct client_table *table, struct client *client, enum st
     enlist(table, place, standing);
 }
 
-void client_table_settle(struct client_table *table, struct client *client,
-                         enum standing standing)
+void client_table_settle(struct client_table *table, struct client *client, enum standing standing)
 {
     uint32_t place = *find_link(table, &client->address, client->prefix);
 
@@ -384,8 +380,7 @@ struct client *client_table_at(const struct client_table *table, size_t place)
     return client->standing == STANDING_FREE ? NULL : client;
 }
 
-void client_table_set_reason(struct client_table *table, struct client *client,
-                             const char *reason)
+void client_table_set_reason(struct client_table *table, struct client *client, const char *reason)
 {
     if (client->reason != NULL)
         table->reason_octets -= strlen(client->reason) + 1;
@@ -404,8 +399,7 @@ size_t client_table_octets(const struct client_table *table)
 }
 
 /* Walks one list both ways. */
-static bool list_sane(const struct client_table *table, const struct client_list *list,
-                      bool group)
+static bool list_sane(const struct client_table *table, const struct client_list *list, bool group)
 {
     uint32_t count = 0, newer = CLIENT_NONE, place = list->newest;
 

@@ -42,8 +42,8 @@ struct client_table {
     uint32_t free;       /* a chain of free places, by bucket_next */
     uint32_t **segments; /* of buckets */
     size_t segment_count;
-    uint32_t buckets;    /* in use */
-    uint32_t uses;       /* so many have been counted: the clock of least recent use */
+    uint32_t buckets; /* in use */
+    uint32_t uses;    /* so many have been counted: the clock of least recent use */
     size_t count;
     uint64_t evicted;
     size_t reason_octets;
@@ -58,8 +58,7 @@ struct client_table *client_table_new(const struct siphash_key *key, size_t max_
 void client_table_free(struct client_table **table);
 
 /* The client of that network; NULL if there is none. */
-struct client *client_table_find(const struct client_table *table,
-                                 const struct network *network);
+struct client *client_table_find(const struct client_table *table, const struct network *network);
 
 /* Adds a client that is not there yet, as the newest of that standing, making room if need be.
  * NULL when memory is short, or for a plain one when all the room is taken by held ones. */
@@ -70,12 +69,11 @@ struct client *client_table_add(struct client_table *table, const struct network
 void client_table_use(struct client_table *table, struct client *client, enum standing standing);
 
 /* Moves the client to the oldest end of that standing's list: what time has brought is no use. */
-void client_table_settle(struct client_table *table, struct client *client,
-                         enum standing standing);
+void client_table_settle(struct client_table *table, struct client *client, enum standing standing);
 
 /* The more recently used of two; either may be NULL. */
-const struct client *client_table_newer(const struct client_table *table,
-                                        const struct client *a, const struct client *b);
+const struct client *client_table_newer(const struct client_table *table, const struct client *a,
+                                        const struct client *b);
 
 /* Forgets the client. */
 void client_table_remove(struct client_table *table, struct client *client);
@@ -87,8 +85,7 @@ void client_table_shrink(struct client_table *table, unsigned most);
 struct client *client_table_at(const struct client_table *table, size_t place);
 
 /* Replaces the reason (NULL = none); when memory is short there is none. */
-void client_table_set_reason(struct client_table *table, struct client *client,
-                             const char *reason);
+void client_table_set_reason(struct client_table *table, struct client *client, const char *reason);
 
 /* Octets of memory in use. */
 size_t client_table_octets(const struct client_table *table);

@@ -194,7 +194,6 @@ char *network_format(const struct network *network, char text[NETWORK_TEXT_SIZE]
     if (prefix >= ADDRESS_BITS)
         return text;
     used = strlen(text);
-    snprintf(text + used, NETWORK_TEXT_SIZE - used, "/%u",
-             dotted ? prefix - MAPPED_BITS : prefix);
+    snprintf(text + used, NETWORK_TEXT_SIZE - used, "/%u", dotted ? prefix - MAPPED_BITS : prefix);
     return text;
 }

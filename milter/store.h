@@ -36,15 +36,15 @@
 struct store;
 
 struct store_options {
-    const char *path;     /* copied */
-    int64_t keep;         /* how long incidents are kept, seconds */
-    size_t max_clients;   /* rows beyond it go at load, the longest unseen first */
-    struct log *log;      /* NULL = silent */
-    unsigned retry_ms;    /* between tries while degraded; 0 = 5000 */
-    unsigned busy_ms;     /* how long a lock is waited for; 0 = 2000 */
-    unsigned commit_ms;   /* how long writes are gathered; 0 = 200 */
-    size_t max_pending;   /* clients, and incidents, that may queue; 0 = 16384 */
-    void *context;        /* of the callbacks below, which may be NULL */
+    const char *path;   /* copied */
+    int64_t keep;       /* how long incidents are kept, seconds */
+    size_t max_clients; /* rows beyond it go at load, the longest unseen first */
+    struct log *log;    /* NULL = silent */
+    unsigned retry_ms;  /* between tries while degraded; 0 = 5000 */
+    unsigned busy_ms;   /* how long a lock is waited for; 0 = 2000 */
+    unsigned commit_ms; /* how long writes are gathered; 0 = 200 */
+    size_t max_pending; /* clients, and incidents, that may queue; 0 = 16384 */
+    void *context;      /* of the callbacks below, which may be NULL */
     /* Clients that could not be loaded at start because the file was out of reach: up to 256 at
      * a time, to be copied, handed to the loop and imported there (newer knowledge stays). */
     void (*late_clients)(void *context, const struct client_record *records, size_t count);
@@ -80,12 +80,12 @@ void store_set_keep(struct store *store, int64_t keep);
 
 /* One incident: columns to search by, and the whole of it as JSON. */
 struct incident {
-    int64_t id;             /* given by the store; 0 when put */
-    int64_t time;           /* seconds since the epoch */
+    int64_t id;   /* given by the store; 0 when put */
+    int64_t time; /* seconds since the epoch */
     struct address client;
     enum verdict verdict;
-    const char *queue_id;   /* "" = none */
-    const char *json;       /* as it will be shown; not looked into */
+    const char *queue_id; /* "" = none */
+    const char *json;     /* as it will be shown; not looked into */
 };
 
 /* Queues an incident; it is copied. */
@@ -94,19 +94,19 @@ void store_put_incident(struct store *store, const struct incident *incident);
 /* Which incidents are wanted. */
 struct incident_filter {
     bool has_client;
-    struct network client;   /* those whose client lies within */
-    enum verdict verdict;    /* VERDICT_NONE = any */
-    int64_t since;           /* seconds since the epoch; 0 = any time */
-    char queue_id[64];       /* "" = any */
-    size_t limit;            /* at most STORE_MAX_INCIDENTS */
+    struct network client; /* those whose client lies within */
+    enum verdict verdict;  /* VERDICT_NONE = any */
+    int64_t since;         /* seconds since the epoch; 0 = any time */
+    char queue_id[64];     /* "" = any */
+    size_t limit;          /* at most STORE_MAX_INCIDENTS */
 };
 #define STORE_MAX_INCIDENTS 1000
 
 /* The answer to a query; freed with incident_list_free() by whoever got it. */
 struct incident_list {
     size_t count;
-    struct incident *incidents;      /* newest first; strings live as long as the list */
-    char error[STORE_REASON_SIZE];   /* "" = all is well; else count is 0 */
+    struct incident *incidents;    /* newest first; strings live as long as the list */
+    char error[STORE_REASON_SIZE]; /* "" = all is well; else count is 0 */
 };
 void incident_list_free(struct incident_list **list);
 
@@ -128,9 +128,9 @@ struct store_status {
     size_t pending_incidents;
     uint64_t clients_written;
     uint64_t incidents_written;
-    uint64_t clients_left_out;      /* the queue was full; a re-sync mends it */
-    uint64_t incidents_dropped;     /* the queue was full; lost */
-    uint64_t failures;              /* of any write or read */
+    uint64_t clients_left_out;  /* the queue was full; a re-sync mends it */
+    uint64_t incidents_dropped; /* the queue was full; lost */
+    uint64_t failures;          /* of any write or read */
     uint64_t files_set_aside;
 };
 void store_status(struct store *store, struct store_status *status);

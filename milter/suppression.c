@@ -26,9 +26,8 @@ static const char *const state_names[CLIENT_STATE_COUNT] = {
 };
 
 static const char *const event_names[SUPPRESSION_EVENT_BITS] = {
-    "struck",       "cleared",    "suppressed",      "probation",
-    "released",     "needs_chunking", "spared",      "path_trouble",
-    "path_sound",   "data_works", "forgotten",
+    "struck", "cleared",      "suppressed", "probation",  "released",  "needs_chunking",
+    "spared", "path_trouble", "path_sound", "data_works", "forgotten",
 };
 
 const char *client_state_name(enum client_state state)
@@ -96,8 +95,8 @@ static bool touch_add(struct touch *touch, bool held)
     struct client_table *table = touch->suppression->table;
 
     client_table_shrink(table, SHRINK_STEP);
-    touch->client = client_table_add(table, &touch->network,
-                                     held ? STANDING_STRUCK : STANDING_PLAIN);
+    touch->client =
+        client_table_add(table, &touch->network, held ? STANDING_STRUCK : STANDING_PLAIN);
     if (touch->client == NULL)
         return false;
     touch->client->seen = touch->client->since = touch->now;
@@ -168,8 +167,7 @@ void suppression_free(struct suppression **suppression)
 }
 
 /* True if that is how clients are kept now: the right prefix, and no bits behind it. */
-static bool is_client_network(const struct suppression *suppression,
-                              const struct network *network)
+static bool is_client_network(const struct suppression *suppression, const struct network *network)
 {
     struct network around = client_network(suppression, &network->address);
 
@@ -206,9 +204,8 @@ void suppression_configure(struct suppression *suppression,
         forget_other_prefixes(suppression);
 }
 
-enum offer suppression_decide_offer(struct suppression *suppression,
-                                    const struct address *client, int64_t now,
-                                    struct suppression_change *change)
+enum offer suppression_decide_offer(struct suppression *suppression, const struct address *client,
+                                    int64_t now, struct suppression_change *change)
 {
     struct touch touch;
 
@@ -237,8 +234,8 @@ void suppression_record_bdat(struct suppression *suppression, const struct addre
     if (clean)
         touch.events |= client_note_clean(&suppression->settings, touch.client, bare_lf, touch.now);
     else if (strikes > 0)
-        touch.events |= client_note_strikes(&suppression->settings, touch.client, strikes,
-                                            adaptive, touch.now);
+        touch.events |=
+            client_note_strikes(&suppression->settings, touch.client, strikes, adaptive, touch.now);
     touch_end(&touch, change);
 }
 
@@ -251,8 +248,7 @@ void suppression_record_data(struct suppression *suppression, const struct addre
         return;
     touch.transfer = true;
     touch.client->data_transfers++;
-    touch.events |=
-        client_note_data(&suppression->settings, touch.client, succeeded, touch.now);
+    touch.events |= client_note_data(&suppression->settings, touch.client, succeeded, touch.now);
     touch_end(&touch, change);
 }
 
@@ -267,14 +263,14 @@ bool suppression_suppress(struct suppression *suppression, const struct address 
         return false;
     snprintf(cut, sizeof(cut), "%s", reason != NULL ? reason : "");
     client_table_set_reason(suppression->table, touch.client, cut);
-    touch.events |= client_suppress(
-        touch.client, seconds > 0 ? seconds : suppression->settings.hold, touch.now);
+    touch.events |= client_suppress(touch.client,
+                                    seconds > 0 ? seconds : suppression->settings.hold, touch.now);
     touch_end(&touch, change);
     return true;
 }
 
-bool suppression_release(struct suppression *suppression, const struct address *client,
-                         int64_t now, struct suppression_change *change)
+bool suppression_release(struct suppression *suppression, const struct address *client, int64_t now,
+                         struct suppression_change *change)
 {
     struct touch touch;
     unsigned events;

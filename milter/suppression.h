@@ -78,25 +78,25 @@ bool client_state_from_name(const char *name, enum client_state *state);
 struct client_record {
     struct network client;
     enum client_state state;
-    bool by_operator;           /* suppressed by an operator's word */
-    bool needs_chunking;        /* clean BDAT transfers carried bare LFs, lately enough */
-    bool proven;                /* a clean BDAT transfer within the window */
-    unsigned strikes;           /* those that count now */
-    int64_t since;              /* when the state began */
-    int64_t until;              /* SUPPRESSED, PATH_TROUBLE: when it ends; else 0 */
-    int64_t hold_seconds;       /* the hold that was imposed last; 0 = none yet */
-    int64_t last_seen;          /* the last transfer, connection or operator's word */
-    int64_t last_clean;         /* the last clean BDAT transfer */
-    int64_t last_bare_lf;       /* the last clean BDAT transfer with bare LFs */
-    int64_t last_data_failure;  /* the last failed DATA transfer */
-    enum verdict last_verdict;  /* of the last BDAT transfer */
+    bool by_operator;          /* suppressed by an operator's word */
+    bool needs_chunking;       /* clean BDAT transfers carried bare LFs, lately enough */
+    bool proven;               /* a clean BDAT transfer within the window */
+    unsigned strikes;          /* those that count now */
+    int64_t since;             /* when the state began */
+    int64_t until;             /* SUPPRESSED, PATH_TROUBLE: when it ends; else 0 */
+    int64_t hold_seconds;      /* the hold that was imposed last; 0 = none yet */
+    int64_t last_seen;         /* the last transfer, connection or operator's word */
+    int64_t last_clean;        /* the last clean BDAT transfer */
+    int64_t last_bare_lf;      /* the last clean BDAT transfer with bare LFs */
+    int64_t last_data_failure; /* the last failed DATA transfer */
+    enum verdict last_verdict; /* of the last BDAT transfer */
     uint32_t bdat_transfers;
     uint32_t data_transfers;
-    uint16_t data_good;         /* DATA transfers gone well since CHUNKING was taken away */
-    uint8_t data_failures;      /* failed ones, likewise, within a window of each other */
+    uint16_t data_good;    /* DATA transfers gone well since CHUNKING was taken away */
+    uint8_t data_failures; /* failed ones, likewise, within a window of each other */
     struct {
         int64_t time;
-        uint8_t weight;         /* strikes; 0 = an empty place */
+        uint8_t weight;                         /* strikes; 0 = an empty place */
     } strike_events[SUPPRESSION_STRIKE_EVENTS]; /* oldest first */
     char reason[SUPPRESSION_REASON_SIZE];       /* the operator's; "" = none */
 };
@@ -122,7 +122,7 @@ const char *suppression_event_name(unsigned bit);
 
 /* What the caller logs and hands to the store. */
 struct suppression_change {
-    unsigned events;             /* enum suppression_event */
+    unsigned events; /* enum suppression_event */
     enum client_state before;
     enum client_state after;     /* also in `record` */
     bool save;                   /* `record` is to be stored (delete it if FORGOTTEN) */
@@ -147,9 +147,8 @@ void suppression_configure(struct suppression *suppression,
 
 /* Answers the ehlo lookup; notes the end of a hold on the way. `change` may be NULL; otherwise
  * it is filled, and `events` or `save` non-zero if there is something to log or store. */
-enum offer suppression_decide_offer(struct suppression *suppression,
-                                    const struct address *client, int64_t now,
-                                    struct suppression_change *change);
+enum offer suppression_decide_offer(struct suppression *suppression, const struct address *client,
+                                    int64_t now, struct suppression_change *change);
 
 /* Notes a settled BDAT transfer. `adaptive` false: a rule pins this client, or the mode is
  * observe: strikes are counted but suppress nothing. `change` may be NULL. */
@@ -170,8 +169,8 @@ bool suppression_suppress(struct suppression *suppression, const struct address 
 
 /* An operator's word: offered again, strikes and hold forgotten. False if nothing was held
  * against the client. */
-bool suppression_release(struct suppression *suppression, const struct address *client,
-                         int64_t now, struct suppression_change *change);
+bool suppression_release(struct suppression *suppression, const struct address *client, int64_t now,
+                         struct suppression_change *change);
 
 /* What is known of the client as of `now`, without touching it; false if nothing is. */
 bool suppression_find(const struct suppression *suppression, const struct address *client,
@@ -181,8 +180,8 @@ bool suppression_find(const struct suppression *suppression, const struct addres
 struct client_filter {
     bool has_state;
     enum client_state state;
-    bool struck_only;              /* only those with strikes that count */
-    const struct network *within;  /* NULL = any */
+    bool struck_only;             /* only those with strikes that count */
+    const struct network *within; /* NULL = any */
     size_t limit;
 };
 

@@ -285,8 +285,8 @@ static double lookup_nanoseconds(struct suppression *suppression, uint32_t count
     for (int i = 0; i < LOOKUPS; i++) {
         uint32_t number = next_random(&random) % count + (i % 2 ? 0 : count);
         struct network client = client_number(number % 5000, number);
-        withheld += suppression_decide_offer(suppression, &client.address, NOW, NULL) ==
-                    WITHHOLD_CHUNKING;
+        withheld +=
+            suppression_decide_offer(suppression, &client.address, NOW, NULL) == WITHHOLD_CHUNKING;
     }
     double took = seconds_now() - before;
     assert_int_equal(withheld, LOOKUPS / 2);

@@ -77,17 +77,17 @@ static void test_the_longest_prefix_wins(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "192.0.2.0/24",  "192.0.2.128/25", "192.0.2.129", "0.0.0.0/0", "2001:db8::/32",
-        "2001:db8:1::/48", "::/0",         "198.51.100.0/24",
+        "192.0.2.0/24",  "192.0.2.128/25",  "192.0.2.129", "0.0.0.0/0",
+        "2001:db8::/32", "2001:db8:1::/48", "::/0",        "198.51.100.0/24",
     };
     static const struct {
         const char *address;
         const char *want;
     } rows[] = {
-        {"192.0.2.1", "192.0.2.0/24"},     {"192.0.2.128", "192.0.2.128/25"},
-        {"192.0.2.129", "192.0.2.129"},    {"203.0.113.1", "0.0.0.0/0"},
-        {"2001:db8::1", "2001:db8::/32"},  {"2001:db8:1::1", "2001:db8:1::/48"},
-        {"2001:db9::1", "::/0"},           {"198.51.100.255", "198.51.100.0/24"},
+        {"192.0.2.1", "192.0.2.0/24"},    {"192.0.2.128", "192.0.2.128/25"},
+        {"192.0.2.129", "192.0.2.129"},   {"203.0.113.1", "0.0.0.0/0"},
+        {"2001:db8::1", "2001:db8::/32"}, {"2001:db8:1::1", "2001:db8:1::/48"},
+        {"2001:db9::1", "::/0"},          {"198.51.100.255", "198.51.100.0/24"},
     };
     struct network_tree *tree = tree_of(texts, sizeof(texts) / sizeof(texts[0]));
 
@@ -156,8 +156,7 @@ static void test_every_prefix_length_at_once(void **state)
     for (unsigned i = 0; i <= 128; i++) {
         unsigned prefix = i * 77 % 129;
         struct network network = network_around(&deepest.address, 32, prefix);
-        assert_int_equal(network_tree_insert(tree, &network, prefix, NULL),
-                         NETWORK_TREE_INSERTED);
+        assert_int_equal(network_tree_insert(tree, &network, prefix, NULL), NETWORK_TREE_INSERTED);
     }
     struct visits visits = {.limit = 1000};
     assert_int_equal(network_tree_visit(tree, &deepest.address, note_match, &visits), 129);
@@ -196,8 +195,7 @@ static size_t scan_matches(const struct scan *scan, const struct address *addres
 
     for (int prefix = 128; prefix >= 0; prefix--)
         for (size_t i = 0; i < scan->count; i++)
-            if (scan->networks[i].prefix == prefix &&
-                network_contains(&scan->networks[i], address))
+            if (scan->networks[i].prefix == prefix && network_contains(&scan->networks[i], address))
                 matches[count++] = i;
     return count;
 }
@@ -226,8 +224,7 @@ static void fill(struct network_tree *tree, struct scan *scan, size_t wanted, ui
     for (size_t i = 0; i < wanted; i++) {
         struct address address = random_address(seed);
         unsigned prefix = (unsigned)(next_random(seed) % 129);
-        struct network network =
-            network_around(&address, prefix > 96 ? prefix - 96 : 0, prefix);
+        struct network network = network_around(&address, prefix > 96 ? prefix - 96 : 0, prefix);
         size_t same = 0, present;
 
         while (same < scan->count && memcmp(&scan->networks[same], &network, sizeof(network)))

@@ -49,9 +49,8 @@ static int setup(void **state)
 {
     static struct bench bench;
 
-    bench = (struct bench){.suppression = suppression_new(seed),
-                           .client = addr("192.0.2.1"),
-                           .now = START};
+    bench = (struct bench){
+        .suppression = suppression_new(seed), .client = addr("192.0.2.1"), .now = START};
     assert_non_null(bench.suppression);
     suppression_configure(bench.suppression, &defaults);
     *state = &bench;
@@ -161,7 +160,7 @@ static void test_what_costs_nothing_changes_nothing(void **state)
 {
     struct bench *b = *state;
     static const enum verdict neutral[] = {
-        VERDICT_SIZE_EXCEEDED, VERDICT_ABANDONED,  VERDICT_NOT_OFFERED,
+        VERDICT_SIZE_EXCEEDED, VERDICT_ABANDONED,        VERDICT_NOT_OFFERED,
         VERDICT_UNVERIFIED,    VERDICT_FAILED_ELSEWHERE,
     };
 
@@ -534,8 +533,8 @@ static void test_who_needs_chunking_is_spared_on_probation(void **state)
     struct bench *b = *state;
 
     clean_with_bare_lf(b);
-    assert_true(suppression_suppress(b->suppression, &b->client, HOUR, "a test", b->now,
-                                     &b->change));
+    assert_true(
+        suppression_suppress(b->suppression, &b->client, HOUR, "a test", b->now, &b->change));
     b->now += HOUR;
     bdat(b, VERDICT_STALLED);
     assert_events(b, SUPPRESSION_PROBATION | SUPPRESSION_STRUCK | SUPPRESSION_SPARED);
@@ -706,7 +705,7 @@ static void test_an_operators_hold_has_its_own_length(void **state)
 {
     struct bench *b = *state;
     const char *reason = "a reason of more than 127 octets .................................."
-                   "..................................................................";
+                         "..................................................................";
 
     assert_true(suppression_suppress(b->suppression, &b->client, 0, NULL, b->now, &b->change));
     assert_int_equal(found(b).until, b->now + DAY);
@@ -926,21 +925,18 @@ static void test_listing_notices_time(void **state)
 
     make_one_of_each(b);
     b->now += DAY;
-    assert_int_equal(list(b,
-                          &(struct client_filter){
-                              .has_state = true, .state = CLIENT_SUPPRESSED, .limit = 9},
-                          &listed),
-                     0);
-    assert_int_equal(list(b,
-                          &(struct client_filter){
-                              .has_state = true, .state = CLIENT_PROBATION, .limit = 9},
-                          &listed),
-                     2);
-    assert_int_equal(list(b,
-                          &(struct client_filter){
-                              .has_state = true, .state = CLIENT_OFFERED, .limit = 9},
-                          &listed),
-                     4);
+    assert_int_equal(
+        list(b, &(struct client_filter){.has_state = true, .state = CLIENT_SUPPRESSED, .limit = 9},
+             &listed),
+        0);
+    assert_int_equal(
+        list(b, &(struct client_filter){.has_state = true, .state = CLIENT_PROBATION, .limit = 9},
+             &listed),
+        2);
+    assert_int_equal(
+        list(b, &(struct client_filter){.has_state = true, .state = CLIENT_OFFERED, .limit = 9},
+             &listed),
+        4);
 }
 
 static void test_counts_are_those_of_the_states(void **state)
@@ -980,8 +976,7 @@ static void test_the_sweep_notices_what_time_brought(void **state)
     for (int round = 0; round < 3; round++) {
         budget = 1000;
         while (suppression_sweep(b->suppression, &budget, b->now, &b->change))
-            assert_true((b->change.events &
-                         (SUPPRESSION_FORGOTTEN | SUPPRESSION_RELEASED)) != 0);
+            assert_true((b->change.events & (SUPPRESSION_FORGOTTEN | SUPPRESSION_RELEASED)) != 0);
     }
     assert_int_equal(suppression_counts(b->suppression).clients, 0);
 }
