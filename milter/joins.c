@@ -71,13 +71,14 @@ static struct join *find(struct joins *joins, const char *queue_id)
 }
 
 bool joins_open(struct joins *joins, const char *queue_id, const struct join_key *key,
-                const struct settings *settings)
+                const struct transfer *ledger, const struct settings *settings)
 {
     struct join *join = calloc(1, sizeof(*join));
     if (join == NULL)
         return false;
     snprintf(join->queue_id, sizeof(join->queue_id), "%s", queue_id);
     join->key = *key;
+    join->ledger = *ledger;
     join->settings = settings_ref(settings);
     pthread_mutex_lock(&joins->lock);
     struct join *stale = find(joins, join->queue_id);

@@ -27,10 +27,10 @@ struct join_key {
 struct joins *joins_new(void);
 void joins_free(struct joins **joins);
 
-/* Loop: message `queue_id` has begun. Takes a reference to the settings of its session. False
+/* Loop: message `queue_id` has begun; its ledger so far is copied. Takes a reference to the settings of its session. False
  * when memory is short: the message will be unverified. */
 bool joins_open(struct joins *joins, const char *queue_id, const struct join_key *key,
-                const struct settings *settings);
+                const struct transfer *ledger, const struct settings *settings);
 
 /* Loop: all that is known of it before the milter judges; copied. */
 void joins_complete(struct joins *joins, const char *queue_id, const struct transfer *ledger);

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "milter/clock.h"
+#include "milter/limits.h"
 
 /* A power of two, of the order of the busiest server's smtpd processes. */
 #define BUCKETS 1024
@@ -361,29 +362,6 @@ const char *sessions_take_command(struct sessions *sessions, int64_t pid, const 
 
 /* ---- the policy service ---- */
 
-/* "552 5.3.4 …", naming the limit and the value. */
-static void write_refusal(const struct session *session, unsigned broken, char *action,
-                          size_t size)
-{
-    const struct conversation_rules *rules = &session->rules;
-    const struct transfer *transfer = &session->conversation.transfer;
-    uint64_t chunk = transfer->chunks[0];
-    if (broken & EVIDENCE_BINARYMIME)
-        snprintf(action, size, "554 5.6.1 BODY=BINARYMIME was not offered");
-    else if (broken & EVIDENCE_MAX_CHUNK)
-        snprintf(action, size, "552 5.3.4 BDAT chunk of %" PRIu64 " octets exceeds the limit of %"
-                 PRIu64, chunk, rules->max_chunk);
-    else if (broken & EVIDENCE_MAX_MESSAGE)
-        snprintf(action, size, "552 5.3.4 BDAT message of %" PRIu64 " octets exceeds the limit of %"
-                 PRIu64, transfer->declared, rules->max_message);
-    else if (broken & EVIDENCE_MIN_CHUNK)
-        snprintf(action, size, "552 5.3.4 BDAT chunk of %" PRIu64
-                 " octets is below the limit of %" PRIu64, chunk, rules->min_chunk);
-    else
-        snprintf(action, size, "552 5.3.4 more BDAT chunks than the limit of %" PRIu64,
-                 rules->max_chunks);
-}
-
 static bool has_text(struct slice text)
 {
     return text.length > 0;
@@ -425,7 +403,10 @@ static void admit(struct sessions *sessions, struct session *session,
     const struct join_key key = {session->pid, conversation->generation,
                                  conversation->transfer.id, conversation->transfer.mode};
     session->had_queue_id = true;
-    joins_open(sessions->options.joins, queue_id, &key, session->settings);
+    if (!joins_open(sessions->options.joins, queue_id, &key, &conversation->transfer,
+                    session->settings))
+        log_write(sessions->options.log, LOG_LEVEL_ERROR,
+                  "%s: out of memory: the message will be unverified", queue_id);
 }
 
 static void take_begin(struct sessions *sessions, struct session *session,
@@ -438,7 +419,7 @@ static void take_begin(struct sessions *sessions, struct session *session,
         return;
     unsigned broken = conversation_broken_limits(conversation);
     if (broken != 0 && session->settings->mode == MODE_ENFORCE)
-        write_refusal(session, broken, action, size);
+        limits_explain(&session->settings->limits, &conversation->transfer, broken, action, size);
     else
         admit(sessions, session, request);
 }

@@ -1,0 +1,51 @@
+/*
+ * The milter (libmilter).
+ *
+ * Of Postfix it asks no event but DATA, body and end of message: whatever else is known comes
+ * from the tables and the policy service. A message that did not use BDAT is let go at DATA.
+ * Callbacks run on libmilter's threads; they find the other half of a message by queue id
+ * (joins.h), judge, answer, and hand a copy to the loop (inbox.h). They never wait for the loop.
+ */
+#ifndef BDAT_FILTER_H
+#define BDAT_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "milter/inbox.h"
+#include "milter/joins.h"
+#include "milter/log.h"
+#include "milter/sessions.h"
+
+struct filter_options {
+    struct inbox *inbox;       /* letters reach `sessions` through it */
+    struct sessions *sessions; /* not touched by the callbacks, only by their letters */
+    struct joins *joins;
+    struct log *log;
+};
+
+/* Registers with libmilter and has it take the listening socket: the descriptor `fd` where the
+ * library knows "fd:N" (Debian's does), otherwise it binds `path` itself and *took_fd is false.
+ * One filter per process, as libmilter has it. Returns 0, or -1 with a text in `error`. */
+int filter_open(const struct filter_options *options, int fd, const char *path, bool *took_fd,
+                char *error, size_t error_size) __attribute__((warn_unused_result));
+
+/* Starts libmilter's threads. 0, or -1 when no thread can be made. */
+int filter_start(void) __attribute__((warn_unused_result));
+
+/* True until libmilter's main loop has ended, by filter_stop() or by itself. */
+bool filter_is_running(void);
+
+/* Asks libmilter to end and waits up to timeout_ms for the messages at hand. */
+void filter_stop(int timeout_ms);
+
+/* For /v1/status; any thread. */
+struct filter_counts {
+    uint64_t connections;  /* open now */
+    uint64_t sessions;     /* since the start */
+    int64_t last_seen_ms;  /* wall clock; 0 = never */
+};
+struct filter_counts filter_counts(void);
+
+#endif
