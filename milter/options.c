@@ -183,9 +183,8 @@ static int set_word(const struct option *option, struct settings *settings, cons
 
     if (index < 0)
         return -1;
-    if (option->words == &target_words && !log_target_is_built_in((enum log_target)index))
-        return complain(error, error_size, "\"%s\" is not possible, this program was built "
-                        "without libsystemd", text);
+    if (option->check != NULL && !option->check(text, error, error_size))
+        return -1;
     store_number(option, settings, index);
     return 0;
 }
