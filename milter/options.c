@@ -55,7 +55,7 @@ static const struct type_row types[] = {
     [OPTION_TIME] = {"time", "a number of seconds, or a time in quotes such as \"1d\""},
     [OPTION_MODE] = {"mode", "octal access bits in quotes such as \"0660\""},
     [OPTION_WORD] = {"word", "a word in quotes"},
-    [OPTION_LIST] = {"list", "a list ( { … }, … )"},
+    [OPTION_LIST] = {"list", "a list ( { ... }, ... )"},
 };
 
 const char *option_type_name(const struct option *option)
