@@ -1,6 +1,8 @@
 /* The log: each target gets the right line, levels filter, and client text does no harm. */
 #include "config.h"
 
+#undef _FORTIFY_SOURCE /* or syslog is a macro or inline here and cannot be defined */
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
