@@ -190,7 +190,10 @@ static void post_suppress(struct call *call)
     int64_t seconds = 0;
     if (!parse_subject(call, &client))
         return;
-    if (hold != NULL && units_parse_time(hold, &seconds, call->error, sizeof(call->error)) != 0) {
+    enum units_error wrong = hold != NULL ? units_parse_time(hold, &seconds) : UNITS_OK;
+    if (wrong != UNITS_OK) {
+        snprintf(call->error, sizeof(call->error), "for=%.40s %s", hold,
+                 units_time_complaint(wrong));
         send_error(call->request, 400, call->error);
         return;
     }

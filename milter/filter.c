@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "milter/filter.h"
 
 #include <pthread.h>
@@ -13,7 +15,10 @@
 #include "milter/limits.h"
 #include "milter/reply.h"
 
-#define FILTER_NAME "bdat-milter"
+/* libmilter takes these without const. */
+static char filter_name[] = "bdat-milter";
+static char queue_id_macro[] = "i";
+static char tag_header[] = "X-BDAT-Transfer";
 
 /* Debian's libmilter takes a listening descriptor; the longest text is "fd:" and an int. */
 #define FD_TEXT_SIZE 16
@@ -144,7 +149,7 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
 
 static sfsistat on_data(SMFICTX *ctx)
 {
-    const char *queue_id = smfi_getsymval(ctx, "i");
+    const char *queue_id = smfi_getsymval(ctx, queue_id_macro);
     struct filter_connection *connection = get_connection(ctx);
     struct join_key key;
     if (connection == NULL || queue_id == NULL ||
@@ -237,7 +242,7 @@ static sfsistat answer(SMFICTX *ctx, const struct record *record)
         snprintf(words, sizeof(words), "%s; declared=%llu; received=%llu",
                  verdict_name(record->verdict), (unsigned long long)record->transfer.declared,
                  (unsigned long long)record->transfer.received);
-        if (smfi_addheader(ctx, "X-BDAT-Transfer", words) != MI_SUCCESS)
+        if (smfi_addheader(ctx, tag_header, words) != MI_SUCCESS)
             log_write(filter.options.log, LOG_LEVEL_ERROR, "%s: cannot add a header",
                       record->transfer.queue_id);
         return SMFIS_ACCEPT;
@@ -329,7 +334,7 @@ static sfsistat on_close(SMFICTX *ctx)
 }
 
 static struct smfiDesc description = {
-    .xxfi_name = FILTER_NAME,
+    .xxfi_name = filter_name,
     .xxfi_version = SMFI_VERSION,
     .xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE,
     .xxfi_body = on_body,

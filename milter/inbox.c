@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "milter/inbox.h"
 
 #include <errno.h>

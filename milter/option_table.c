@@ -136,6 +136,16 @@ static bool check_reply(const char *value, char *error, size_t error_size)
     return reply_parse(value, &reply, error, error_size) == 0;
 }
 
+/* A target that this build has. */
+static bool check_target(const char *value, char *error, size_t error_size)
+{
+    if (strcmp(value, log_target_name(LOG_TARGET_JOURNAL)) == 0 &&
+        !log_target_is_built_in(LOG_TARGET_JOURNAL))
+        return complain(error, error_size, "\"%s\" is not possible: this program was built "
+                        "without libsystemd", value);
+    return true;
+}
+
 #define SOCKET(key, member, path, text)                                                           \
     {key, OPTION_STRING, FIELD(member), path, .check = check_socket, .help = text}
 #define ACTION(key, of)                                                                           \
@@ -245,7 +255,7 @@ const struct option options[] = {
     {"store.keep", OPTION_TIME, FIELD(store_keep), "90d", 1, 10 * YEAR, .reloadable = true,
      .help = "how long incidents are kept"},
     {"log.target", OPTION_WORD, FIELD(log_target), "syslog", .words = &target_words,
-     .reloadable = true, .help = "syslog (facility mail), stderr or journal"},
+     .check = check_target, .reloadable = true, .help = "syslog (facility mail), stderr or journal"},
     {"log.level", OPTION_WORD, FIELD(log_level), "info", .words = &level_words,
      .reloadable = true, .help = "error, warning, info or debug: that and what is graver"},
 };

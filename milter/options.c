@@ -55,7 +55,7 @@ static const struct type_row types[] = {
     [OPTION_TIME] = {"time", "a number of seconds, or a time in quotes such as \"1d\""},
     [OPTION_MODE] = {"mode", "octal access bits in quotes such as \"0660\""},
     [OPTION_WORD] = {"word", "a word in quotes"},
-    [OPTION_LIST] = {"list", "a list ( { … }, … )"},
+    [OPTION_LIST] = {"list", "a list ( { ... }, ... )"},
 };
 
 const char *option_type_name(const struct option *option)
@@ -183,9 +183,8 @@ static int set_word(const struct option *option, struct settings *settings, cons
 
     if (index < 0)
         return -1;
-    if (option->words == &target_words && !log_target_is_built_in((enum log_target)index))
-        return complain(error, error_size, "\"%s\" is not possible, this program was built "
-                        "without libsystemd", text);
+    if (option->check != NULL && !option->check(text, error, error_size))
+        return -1;
     store_number(option, settings, index);
     return 0;
 }

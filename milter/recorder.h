@@ -19,7 +19,7 @@
 #define RECORDER_RING_SIZE 1000
 
 /* Room for an answer's text with its NUL. */
-#define RECORD_REPLY_SIZE 256
+#define RECORD_REPLY_SIZE 544
 
 /* One judged transfer. */
 struct record {

@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "milter/service.h"
 
 #include <errno.h>

@@ -188,7 +188,7 @@ static void log_change(const struct sessions *sessions, const struct suppression
         log_write(log, LOG_LEVEL_INFO, "client %s: its mail arrives by DATA now", client);
 }
 
-static void note_change(const struct sessions *sessions, const struct suppression_change *change)
+void sessions_note_change(struct sessions *sessions, const struct suppression_change *change)
 {
     if (change->events != 0)
         log_change(sessions, change);
@@ -211,7 +211,7 @@ static void settle_client(struct sessions *sessions, const struct session *sessi
     suppression_record_bdat(sessions->options.suppression, &transfer->client, verdict,
                             transfer->evidence, is_adaptive(session, &transfer->client),
                             clock_wall_ms() / 1000, &change);
-    note_change(sessions, &change);
+    sessions_note_change(sessions, &change);
 }
 
 static void settle_data(struct sessions *sessions, const struct conversation_result *result)
@@ -222,7 +222,7 @@ static void settle_data(struct sessions *sessions, const struct conversation_res
         return;
     suppression_record_data(sessions->options.suppression, &result->ended.client,
                             result->data_succeeded, clock_wall_ms() / 1000, &change);
-    note_change(sessions, &change);
+    sessions_note_change(sessions, &change);
 }
 
 /* ---- what came of a command or an end ---- */
@@ -320,7 +320,7 @@ enum offer sessions_begin(struct sessions *sessions, int64_t pid, const struct a
         enum chunking rule = settings_match_rules(settings, client).chunking;
         enum offer adaptive = suppression_decide_offer(sessions->options.suppression, client,
                                                        clock_wall_ms() / 1000, &change);
-        note_change(sessions, &change);
+        sessions_note_change(sessions, &change);
         if (rule == CHUNKING_NEVER)
             offer = WITHHOLD_CHUNKING;
         else if (rule == CHUNKING_ADAPTIVE)
@@ -524,6 +524,12 @@ void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
     log_write(sessions->options.log, LOG_LEVEL_WARNING,
               "%s: verdict=unverified, accepted: %s (said once an hour)",
               queue_id[0] != '\0' ? queue_id : "NOQUEUE", explain_unjoined(sessions));
+}
+
+const char *sessions_hint(const struct sessions *sessions)
+{
+    bool lately = sessions->next_warning_ms > clock_monotonic_ms();
+    return lately ? explain_unjoined(sessions) : NULL;
 }
 
 void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation)

@@ -73,6 +73,13 @@ void sessions_drop(struct sessions *sessions, int64_t pid);
 /* Ends the sessions of smtpd processes that are gone; to be called every few seconds. */
 void sessions_sweep(struct sessions *sessions);
 
+/* Logs and stores what an operator has changed. */
+void sessions_note_change(struct sessions *sessions, const struct suppression_change *change);
+
+/* What is amiss in Postfix's configuration as far as the messages of the last hour show; NULL = nothing.
+ * Static storage. */
+const char *sessions_hint(const struct sessions *sessions);
+
 /* Counters of GET /v1/status. */
 struct session_counts {
     size_t active;

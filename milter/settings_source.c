@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "milter/settings_source.h"
 
 #include <errno.h>
@@ -142,7 +144,7 @@ static bool copy_number(struct reader *reader, const struct input *input, const 
     *at = p;
     fwrite(start, 1, length, reader->out);
     if (length >= sizeof(digits))
-        return refuse(reader, input, "the number %.*s… is too large", 20, start);
+        return refuse(reader, input, "the number %.*s... is too large", 20, start);
     memcpy(digits, start, length);
     digits[length] = '\0';
     errno = 0;

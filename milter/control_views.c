@@ -1,0 +1,228 @@
+#include "config.h"
+
+#include "milter/control_views.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "milter/clock.h"
+#include "milter/filter.h"
+#include "milter/json.h"
+
+static json_t *integer(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *view_session_counts(const struct app *app)
+{
+    struct session_counts counts = sessions_counts(app->sessions);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "active", integer(counts.active),
+                     "total", integer(counts.total), "bdat",
+                     integer(counts.modes[SESSION_BDAT]), "data",
+                     integer(counts.modes[SESSION_DATA]), "mixed",
+                     integer(counts.modes[SESSION_MIXED]), "none",
+                     integer(counts.modes[SESSION_NONE]), "unverified",
+                     integer(counts.unverified));
+}
+
+static json_t *view_transfer_counts(const struct record_counts *counts)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < VERDICT_COUNT; i++)
+        json_object_set_new(object, verdict_name((enum verdict)i), integer(counts->verdicts[i]));
+    return object;
+}
+
+static json_t *view_action_counts(const struct record_counts *counts)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < ACTION_COUNT; i++)
+        json_object_set_new(object, action_name((enum action)i), integer(counts->actions[i]));
+    return object;
+}
+
+static json_t *view_hooks(const struct app *app)
+{
+    struct filter_counts milter = filter_counts();
+    struct tables_counts tables = tables_counts(app->tables);
+    struct policy_counts policy = policy_counts(app->policy);
+    return json_pack(
+        "{s:{s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "milter",
+        "connections", integer(milter.connections), "sessions", integer(milter.sessions),
+        "last_seen", json_time(milter.last_seen_ms), "tables", "connections",
+        integer(tables.connections), "lookups", integer(tables.lookups), "errors",
+        integer(tables.errors), "last_seen", json_time(tables.last_seen_ms), "policy",
+        "connections", integer(policy.connections), "requests", integer(policy.requests),
+        "errors", integer(policy.errors), "last_seen", json_time(policy.last_seen_ms));
+}
+
+static json_t *view_store(const struct app *app)
+{
+    struct store_status status;
+    if (app->store == NULL)
+        return json_pack("{s:s, s:s, s:n, s:i, s:i}", "type", "none", "state", "off", "error",
+                         "queued", 0, "dropped", 0);
+    store_status(app->store, &status);
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "type", "sqlite", "state",
+                     status.degraded ? "degraded" : "ok", "error",
+                     status.degraded ? json_string(status.reason) : json_null(), "queued",
+                     integer(status.pending_clients + status.pending_incidents), "dropped",
+                     integer(status.incidents_dropped), "failures", integer(status.failures),
+                     "files_set_aside", integer(status.files_set_aside));
+}
+
+static json_t *view_warnings(const struct app *app)
+{
+    json_t *list = json_array();
+    const char *hint = sessions_hint(app->sessions);
+    if (hint != NULL)
+        json_array_append_new(list, json_string(hint));
+    if (app->loaded.failed)
+        json_array_append_new(
+            list, json_sprintf("the last reload failed, the configuration before it is in "
+                               "force: %s", app->loaded.text));
+    struct store_status status;
+    if (app->store != NULL) {
+        store_status(app->store, &status);
+        if (status.degraded)
+            json_array_append_new(list, json_sprintf("the store is degraded, decisions are made "
+                                                     "from memory: %s", status.reason));
+    }
+    return list;
+}
+
+json_t *view_status(const struct app *app)
+{
+    const struct record_counts *counts = recorder_counts(app->recorder);
+    struct suppression_counts clients = suppression_counts(app->suppression);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:o, s:I, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "mode",
+        app->settings->mode == MODE_OBSERVE ? "observe" : "enforce", "started",
+        json_time(app->started_wall_ms), "uptime_seconds",
+        (json_int_t)((clock_monotonic_ms() - app->started_ms) / 1000), "sessions",
+        view_session_counts(app), "transfers", view_transfer_counts(counts), "actions",
+        view_action_counts(counts));
+    json_t *rest = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "chunks", integer(counts->chunks),
+        "declared_octets", integer(counts->declared_octets), "received_octets",
+        integer(counts->received_octets), "data_transfers", integer(counts->data_transfers),
+        "suppressed_clients", integer(clients.states[CLIENT_SUPPRESSED]), "path_trouble_clients",
+        integer(clients.states[CLIENT_PATH_TROUBLE]), "hooks", view_hooks(app));
+    json_t *more = json_pack(
+        "{s:{s:s?, s:o, s:s}, s:o, s:{s:o}, s:o}", "config", "file", app->config_path, "loaded",
+        json_time(app->loaded.wall_ms), "outcome", app->loaded.text, "store", view_store(app),
+        "guard", "replaced", integer(sessions_counts(app->sessions).guarded), "warnings",
+        view_warnings(app));
+    if (object == NULL || rest == NULL || more == NULL ||
+        json_object_update(object, rest) != 0 || json_object_update(object, more) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    json_decref(rest);
+    json_decref(more);
+    return object;
+}
+
+static void append_session(void *context, const struct session_view *view)
+{
+    json_array_append_new(context, json_session(view));
+}
+
+json_t *view_sessions(const struct app *app)
+{
+    json_t *list = json_array();
+    sessions_visit(app->sessions, append_session, list);
+    return json_pack("{s:o}", "sessions", list);
+}
+
+json_t *view_transfers(const struct app *app, const struct transfer_query *query)
+{
+    json_t *list = json_array();
+    size_t found = 0;
+    for (size_t i = 0; found < query->limit; i++) {
+        const struct record *record = recorder_at(app->recorder, i);
+        if (record == NULL)
+            break;
+        if (!transfer_query_matches(query, record))
+            continue;
+        json_array_append_new(list, json_record(record));
+        found++;
+    }
+    return json_pack("{s:o}", "transfers", list);
+}
+
+struct client_list {
+    const struct app *app;
+    json_t *list;
+};
+
+static enum chunking find_pin(const struct app *app, const struct address *client)
+{
+    return settings_match_rules(app->settings, client).chunking;
+}
+
+static bool append_client(void *context, const struct client_record *record)
+{
+    struct client_list *clients = context;
+    json_array_append_new(clients->list,
+                          json_client(record, find_pin(clients->app, &record->client.address)));
+    return true;
+}
+
+json_t *view_clients(const struct app *app, const struct transfer_query *query)
+{
+    struct client_list clients = {app, json_array()};
+    const struct client_filter filter = {
+        .has_state = query->has_state,
+        .state = query->state,
+        .within = query->has_client ? &query->client : NULL,
+        .limit = query->limit,
+    };
+    suppression_list(app->suppression, &filter, clock_wall_ms() / 1000, append_client, &clients);
+    return json_pack("{s:o}", "clients", clients.list);
+}
+
+json_t *view_client(const struct app *app, const struct address *client)
+{
+    struct client_list clients = {app, NULL};
+    struct client_record record = {0};
+    if (!suppression_find(app->suppression, client, clock_wall_ms() / 1000, &record)) {
+        if (find_pin(app, client) == CHUNKING_ADAPTIVE)
+            return NULL;
+        record.client = network_around(client, app->settings->suppression.ipv4_prefix,
+                                       app->settings->suppression.ipv6_prefix);
+        record.last_verdict = VERDICT_NONE;
+    }
+    clients.list = json_array();
+    json_array_append_new(clients.list, json_client(&record, find_pin(app, client)));
+    return json_pack("{s:o}", "clients", clients.list);
+}
+
+json_t *view_config(const struct app *app)
+{
+    json_t *list = json_array();
+    struct option_view view;
+    for (size_t i = 0; i < settings_option_count(); i++) {
+        settings_option_view(app->settings, i, &view);
+        json_array_append_new(list, json_option(&view));
+    }
+    return json_pack("{s:s?, s:o}", "file", app->config_path, "options", list);
+}
+
+json_t *view_incidents(const struct incident_list *incidents)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < incidents->count; i++) {
+        json_t *object = json_loads(incidents->incidents[i].json, 0, NULL);
+        if (object != NULL)
+            json_array_append_new(list, object);
+    }
+    return json_pack("{s:o}", "incidents", list);
+}
+
+const char *view_trouble(const struct app *app)
+{
+    (void)app;
+    return filter_is_running() ? NULL : "libmilter has stopped\n";
+}
