@@ -1,0 +1,40 @@
+package MailTest::Maildir;
+
+# The Maildir that a test's mail is delivered to; messages are known by their X-Test-Id header.
+
+use v5.36;
+use MailTest::Place qw(read_file);
+use MailTest::Wait qw(wait_until);
+
+sub new ($class, $folder) {
+    return bless {folder => $folder, seen => {}, texts => {}}, $class;
+}
+
+# Reads what has arrived since the last call.
+sub scan ($self) {
+    for my $path (glob("$self->{folder}/new/*")) {
+        next if $self->{seen}{$path}++;
+        my $text = read_file($path);
+        my ($id) = $text =~ /^X-Test-Id: *(\S+)/mi;
+        push @{$self->{texts}{$id // ''}}, $text;
+    }
+}
+
+# Texts delivered so far under that id; without an id those that bear none.
+sub messages ($self, $id = '') {
+    $self->scan;
+    return @{$self->{texts}{$id} // []};
+}
+
+# Number of messages delivered so far.
+sub count ($self) {
+    $self->scan;
+    return scalar keys %{$self->{seen}};
+}
+
+# Waits for the message of that id and returns its text.
+sub wait_for ($self, $id) {
+    return wait_until("message $id in the Maildir", sub { ($self->messages($id))[0] });
+}
+
+1;
