@@ -229,9 +229,16 @@ sub start ($self) {
     );
     wait_until("Postfix on port $self->{port}", sub {
         croak "Postfix did not start:\n" . $self->log_text if !$self->{process}->running;
-        return $self->log_text =~ /daemon started/;
+        return listening($self->{port});
     });
     return $self;
+}
+
+# True if some process listens on that port. Asked of the kernel, since a connection of ours
+# would be a session that the daemon sees.
+sub listening ($port) {
+    my $local = sprintf '0100007F:%04X 00000000:0000 0A', $port;
+    return read_file('/proc/net/tcp') =~ /^ *\d+: \Q$local\E /m;
 }
 
 # Where Postfix's own programs stand.
