@@ -187,6 +187,8 @@ sub write_config ($self) {
         join '', map { "$_ = $main{$_}\n" } grep { defined $main{$_} } sort keys %main);
     write_file("$self->{config}/mailboxes", "!/^unknown/ box/\n");
     write_file("$self->{config}/master.cf", $self->master_text);
+    # Postfix waits for a file that was written just now to grow older before it believes it.
+    utime time - 10, time - 10, glob("$self->{config}/*");
 }
 
 sub master_text ($self) {
