@@ -131,6 +131,17 @@ sub transfer ($self, $sender) {
     });
 }
 
+# The same, but waits for that verdict: an overrun is seen only after the message was judged. If
+# another verdict stays, that transfer is returned.
+sub judged ($self, $sender, $verdict) {
+    my $found = eval {
+        wait_until("a transfer from $sender with verdict $verdict", sub {
+            return (grep { $_->{sender} eq $sender && $_->{verdict} eq $verdict } $self->transfers)[0];
+        }, 5);
+    };
+    return $found // $self->transfer($sender);
+}
+
 # All transfers in the ring, newest first; %filter: limit, client, verdict, queue_id.
 sub transfers ($self, %filter) {
     $filter{limit} //= 10000;

@@ -1,6 +1,7 @@
 package MailTest::Maildir;
 
-# The Maildir that a test's mail is delivered to; messages are known by their X-Test-Id header.
+# The Maildir that a test's mail is delivered to; messages are known by their X-Test-Id header or
+# by their sender.
 
 use v5.36;
 use MailTest::Place qw(read_file);
@@ -16,12 +17,13 @@ sub scan ($self) {
         next if $self->{seen}{$path}++;
         my $text = read_file($path);
         my ($id) = $text =~ /^X-Test-Id: *(\S+)/mi;
-        push @{$self->{texts}{$id // ''}}, $text;
+        my ($sender) = $text =~ /^Return-Path: <(.*)>/m;
+        push @{$self->{texts}{$_ // ''}}, $text for $id, $sender;
     }
 }
 
-# Texts delivered so far under that id; without an id those that bear none.
-sub messages ($self, $id = '') {
+# Texts delivered so far under that id or sender.
+sub messages ($self, $id) {
     $self->scan;
     return @{$self->{texts}{$id} // []};
 }
