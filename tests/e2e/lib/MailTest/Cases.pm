@@ -79,7 +79,7 @@ sub run_row ($stage, $client, $row, $name) {
         like($reply // '', $want->{reply} // qr/^250 /, "$name: reply");
     }
     check_transfer($stage, $message, $want, $name);
-    check_delivery($stage, $message, $want, $name, ($reply // '') =~ /^250 /);
+    check_delivery($stage, $message, $want, $name, scalar(($reply // '') =~ /^250 /));
 }
 
 # Sends the content cut into chunks, the last with LAST; returns the reply to that, or the first
