@@ -10,7 +10,7 @@ use File::Spec;
 use File::Temp qw(tempdir);
 use IO::Socket::IP;
 
-our @EXPORT_OK = qw(source_folder program new_folder free_port find_tool write_file read_file);
+our @EXPORT_OK = qw(source_folder program peer new_folder free_port find_tool write_file read_file);
 
 # The top of the source tree.
 sub source_folder () {
@@ -26,6 +26,14 @@ sub program ($name) {
         return $path if -x $path;
     }
     croak "$name is not built; build it, or set BUILD_DIR to the folder it was built in";
+}
+
+# A program of another mail system that is unpacked, not installed: peer(PACKAGE, PATH).
+sub peer ($package, $path) {
+    my $tool = source_folder() . '/scripts/unpack-package';
+    chomp(my $folder = qx{'$tool' '$package'});
+    croak "$tool $package failed" if $? || !-x "$folder/$path";
+    return "$folder/$path";
 }
 
 # A tool that may stand in /usr/sbin, which is not in everybody's PATH; undef if there is none.

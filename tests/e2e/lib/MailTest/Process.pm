@@ -9,7 +9,7 @@ use MailTest::Wait qw(wait_until);
 
 my %alive;    # pid => object; what END has to end
 
-# start(command => [...], stderr => FILE, stdout => FILE, env => {...}, stop_signal => "TERM",
+# start(command => [...], stdin => FILE, stdout => FILE, stderr => FILE, env => {...}, stop_signal => "TERM",
 # leads_session => 1): runs the command in a process group of its own. A program that calls
 # setsid(2) itself, as master(8) does, must not lead a group before: leads_session.
 sub start ($class, %opt) {
@@ -20,7 +20,7 @@ sub start ($class, %opt) {
         for my $name (keys %{$opt{env} // {}}) {
             $ENV{$name} = $opt{env}{$name};
         }
-        open STDIN, '<', '/dev/null' or die "/dev/null: $!";
+        open STDIN, '<', $opt{stdin} // '/dev/null' or die "stdin: $!";
         open STDOUT, '>>', $opt{stdout} // '/dev/null' or die "stdout: $!";
         open STDERR, '>>', $opt{stderr} // '/dev/null' or die "stderr: $!";
         exec { $opt{command}[0] } @{$opt{command}} or POSIX::_exit(127);
@@ -47,6 +47,12 @@ sub running ($self) {
 }
 
 sub status ($self) { $self->{status} }
+
+# Waits until it has ended by itself; returns its wait status.
+sub wait_end ($self) {
+    wait_until("process $self->{pid} to end by itself", sub { !$self->running });
+    return $self->{status};
+}
 
 # Ends the process (SIGKILL if it does not obey in time) and returns its wait status.
 sub stop ($self) {

@@ -57,9 +57,16 @@ sub allow_postfix_log ($self, @patterns) {
     push @{$self->{allowed}}, @patterns;
 }
 
-# The last word of a test file: no unexpected log line, a daemon that ends in order, nothing
-# alarming in Postfix's log.
+# The last word of a test file: finish_quietly() and the plan.
 sub finish ($self) {
+    $self->finish_quietly;
+    done_testing();
+}
+
+# Ends both; no unexpected log line, a daemon that ends in order, nothing alarming in Postfix's
+# log.
+sub finish_quietly ($self) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $daemon = $self->{daemon};
     $self->postfix->stop;
     my $status = $daemon->stop;
@@ -68,7 +75,6 @@ sub finish ($self) {
     my @alarming = grep { my $line = $_; !grep { $line =~ $_ } @{$self->{allowed}} }
         $self->postfix->alarming_lines;
     is_deeply(\@alarming, [], 'nothing alarming in Postfix\'s log');
-    done_testing();
 }
 
 1;
