@@ -20,6 +20,9 @@ static char filter_name[] = "bdat-milter";
 static char queue_id_macro[] = "i";
 static char tag_header[] = "X-BDAT-Transfer";
 
+/* A macro that no MTA has: asks for none. */
+static char no_macro[] = "{bdat_milter_none}";
+
 /* Debian's libmilter takes a listening descriptor; the longest text is "fd:" and an int. */
 #define FD_TEXT_SIZE 16
 
@@ -32,6 +35,10 @@ static char tag_header[] = "X-BDAT-Transfer";
 #define EVIDENCE_OF_LIMITS                                                                         \
     (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK | EVIDENCE_MAX_MESSAGE |        \
      EVIDENCE_BINARYMIME)
+
+/* What the filter may do to a message, and that it names the macros it wants. */
+static const unsigned long description_flags =
+    SMFIF_ADDHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST;
 
 /* One message as the milter sees it; reset at DATA, end of message, abort and close. */
 struct filter_message {
@@ -131,17 +138,32 @@ static struct filter_connection *get_connection(SMFICTX *ctx)
     return connection;
 }
 
+/*
+ * The queue id at DATA and nothing else. It must not come with later stages: without MAIL events
+ * libmilter never clears macros and looks for the latest stage first (smfi_getsymval()), so that
+ * the second message of a session would be given the queue id of the first.
+ */
+static void ask_for_macros(SMFICTX *ctx)
+{
+    static const int unwanted[] = {SMFIM_CONNECT, SMFIM_HELO, SMFIM_ENVFROM,
+                                   SMFIM_ENVRCPT, SMFIM_EOM,  SMFIM_EOH};
+    smfi_setsymlist(ctx, SMFIM_DATA, queue_id_macro);
+    for (size_t i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++)
+        smfi_setsymlist(ctx, unwanted[i], no_macro);
+}
+
 static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
                              unsigned long f2, unsigned long f3, unsigned long *wanted_actions,
                              unsigned long *wanted_steps, unsigned long *wanted_f2,
                              unsigned long *wanted_f3)
 {
-    (void)ctx;
     (void)f2;
     (void)f3;
     atomic_fetch_add(&filter.opened, 1);
     atomic_store(&filter.last_seen_ms, clock_wall_ms());
-    *wanted_actions = actions & (SMFIF_ADDHDRS | SMFIF_QUARANTINE);
+    *wanted_actions = actions & description_flags;
+    if (actions & SMFIF_SETSYMLIST)
+        ask_for_macros(ctx);
     *wanted_steps = steps & STEPS_UNWANTED;
     *wanted_f2 = *wanted_f3 = 0;
     return SMFIS_CONTINUE;
@@ -336,7 +358,7 @@ static sfsistat on_close(SMFICTX *ctx)
 static struct smfiDesc description = {
     .xxfi_name = filter_name,
     .xxfi_version = SMFI_VERSION,
-    .xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE,
+    .xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
     .xxfi_body = on_body,
     .xxfi_eom = on_end_of_message,
     .xxfi_abort = on_abort,

@@ -16,7 +16,7 @@
 #include "milter/verdict.h"
 
 /* Transfers kept for GET /v1/transfers. */
-#define RECORDER_RING_SIZE 1000
+#define RECORDER_RING_SIZE 2000
 
 /* Room for an answer's text with its NUL. */
 #define RECORD_REPLY_SIZE 544

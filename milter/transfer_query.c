@@ -16,11 +16,11 @@ static int parse_limit(const char *text, size_t *limit, char *error, size_t size
     char *end = NULL;
     errno = 0;
     unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-    if (end == NULL || *end != '\0' || errno != 0 || value == 0 || value > QUERY_LIMIT_MAX) {
-        snprintf(error, size, "limit is a number from 1 to %d", QUERY_LIMIT_MAX);
+    if (end == NULL || *end != '\0' || value == 0) {
+        snprintf(error, size, "limit is a number, 1 or more");
         return -1;
     }
-    *limit = value;
+    *limit = errno != 0 || value > QUERY_LIMIT_MAX ? QUERY_LIMIT_MAX : value;
     return 0;
 }
 

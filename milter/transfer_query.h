@@ -13,9 +13,9 @@
 #include "milter/store.h"
 #include "milter/suppression.h"
 
-/* Rows given when nothing is said, and at the most. */
+/* Rows given when nothing is said, and at the most, however many are asked for. */
 #define QUERY_LIMIT_DEFAULT 50
-#define QUERY_LIMIT_MAX 1000
+#define QUERY_LIMIT_MAX RECORDER_RING_SIZE
 
 /* The parameters as they came; NULL = not given. */
 struct query_texts {
