@@ -38,7 +38,7 @@ struct store;
 struct store_options {
     const char *path;   /* copied */
     int64_t keep;       /* how long incidents are kept, seconds */
-    size_t max_clients; /* rows beyond it go at load, the longest unseen first */
+    size_t max_clients; /* rows beyond it go, the best to be forgotten first */
     struct log *log;    /* NULL = silent */
     unsigned retry_ms;  /* between tries while degraded; 0 = 5000 */
     unsigned busy_ms;   /* how long a lock is waited for; 0 = 2000 */
@@ -56,7 +56,7 @@ struct store_options {
  * failed, see store_status(). NULL only when memory is short. Takes a few seconds at worst. */
 struct store *store_open(const struct store_options *options);
 
-/* Gives all clients to `visit`, the longest unseen first. To be called between store_open() and
+/* Gives all clients to `visit`, those first that suppression would forget first. To be called between store_open() and
  * store_start(). 0, or -1 if they could not be read: late_clients will get them. */
 int store_load_clients(struct store *store, client_visitor *visit, void *context)
     __attribute__((warn_unused_result));
@@ -130,7 +130,7 @@ struct store_status {
     uint64_t incidents_written;
     uint64_t clients_left_out;  /* the queue was full; a re-sync mends it */
     uint64_t incidents_dropped; /* the queue was full; lost */
-    uint64_t failures;          /* of any write or read */
+    uint64_t failures;          /* how often the file had to be given up */
     uint64_t files_set_aside;
 };
 void store_status(struct store *store, struct store_status *status);

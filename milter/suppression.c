@@ -310,7 +310,16 @@ struct listing {
     uint32_t next[STANDING_COUNT];
 };
 
-/* The most recently used of all that were not looked at yet; NULL at the end. */
+/* The more recently seen of two; the more recently used if that was in the same second. */
+static bool is_newer(const struct client_table *table, const struct client *a,
+                     const struct client *b)
+{
+    if (b == NULL || a->seen != b->seen)
+        return b == NULL || a->seen > b->seen;
+    return client_table_newer(table, a, b) == a;
+}
+
+/* The most recently seen of all that were not looked at yet; NULL at the end. */
 static const struct client *listing_next(struct listing *listing)
 {
     const struct client *newest = NULL;
@@ -320,7 +329,7 @@ static const struct client *listing_next(struct listing *listing)
         if (listing->next[i] == CLIENT_NONE)
             continue;
         const struct client *client = client_table_at(listing->table, listing->next[i]);
-        if (client_table_newer(listing->table, newest, client) == client) {
+        if (is_newer(listing->table, client, newest)) {
             newest = client;
             from = i;
         }
