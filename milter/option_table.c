@@ -200,7 +200,8 @@ const struct option options[] = {
           "BDAT message ends in a lone dot, as only DATA wants it"),
     REPLY("replies.size_exceeded", VERDICT_SIZE_EXCEEDED,
           "BDAT declared %d octets, but SIZE announced %s"),
-    REPLY("replies.refused", VERDICT_REFUSED, "BDAT transfer of %d octets is beyond a local limit"),
+    REPLY("replies.refused", VERDICT_REFUSED,
+          "BDAT transfer of %d octets is beyond a local limit"),
     REPLY("replies.desynchronized", VERDICT_DESYNCHRONIZED,
           "BDAT chunk was not as long as declared; please retry"),
     REPLY("replies.not_offered", VERDICT_NOT_OFFERED, "CHUNKING was not offered; use DATA"),
@@ -223,10 +224,10 @@ const struct option options[] = {
 
     {"suppression.enabled", OPTION_BOOLEAN, FIELD(suppression.enabled), "true",
      .reloadable = true, .help = "stop offering CHUNKING to clients that cannot do it"},
-    {"suppression.threshold", OPTION_COUNT_OF, FIELD(suppression.threshold), "2", 1, 1000,
+    {"suppression.threshold", OPTION_COUNT_OF, FIELD(suppression.threshold), "2", 1, 100,
      .reloadable = true, .help = "strikes within the window that suppress a client"},
     {"suppression.proven_threshold", OPTION_COUNT_OF, FIELD(suppression.proven_threshold), "6", 1,
-     1000, .reloadable = true, .help = "the same for a client with a clean transfer in the window"},
+     100, .reloadable = true, .help = "the same for a client with a clean transfer in the window"},
     {"suppression.window", OPTION_TIME, FIELD(suppression.window), "1h", 1, YEAR,
      .reloadable = true, .help = "how long a strike counts"},
     {"suppression.hold", OPTION_TIME, FIELD(suppression.hold), "1d", 1, 10 * YEAR,
@@ -255,12 +256,15 @@ const struct option options[] = {
     {"store.keep", OPTION_TIME, FIELD(store_keep), "90d", 1, 10 * YEAR, .reloadable = true,
      .help = "how long incidents are kept"},
     {"log.target", OPTION_WORD, FIELD(log_target), "syslog", .words = &target_words,
-     .check = check_target, .reloadable = true, .help = "syslog (facility mail), stderr or journal"},
+     .check = check_target, .reloadable = true,
+     .help = "syslog (facility mail), stderr or journal"},
     {"log.level", OPTION_WORD, FIELD(log_level), "info", .words = &level_words,
      .reloadable = true, .help = "error, warning, info or debug: that and what is graver"},
 };
 const size_t option_count = COUNT(options);
 
-const char *const option_groups[] = {"milter", "tables",      "policy", "control", "actions", "replies",
-                                     "limits", "suppression", "guard",  "store",   "log"};
+const char *const option_groups[] = {
+    "milter", "tables",      "policy", "control", "actions", "replies",
+    "limits", "suppression", "guard",  "store",   "log",
+};
 const size_t option_group_count = COUNT(option_groups);
