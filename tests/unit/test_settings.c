@@ -16,6 +16,7 @@
 #include "milter/options.h"
 #include "milter/reply.h"
 #include "milter/settings.h"
+#include "tests/unit/settings_dump.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TEN "0123456789"
@@ -480,45 +481,6 @@ static void test_what_needs_a_restart(void **state)
 
 /* -- the dump ------------------------------------------------------------------------------ */
 
-/* Writes all options as a file, groups written out; the caller frees it. */
-static char *dump(const struct settings *settings)
-{
-    char *text, open[64] = "";
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-
-    assert_non_null(out);
-    for (size_t i = 0; i < settings_option_count(); i++) {
-        struct option_view view;
-        settings_option_view(settings, i, &view);
-        const char *dot = strchr(view.name, '.');
-        size_t length = dot != NULL ? (size_t)(dot - view.name) : 0;
-        if (open[0] != '\0' && (strlen(open) != length || strncmp(open, view.name, length) != 0)) {
-            fputs("};\n", out);
-            open[0] = '\0';
-        }
-        if (dot != NULL && open[0] == '\0') {
-            snprintf(open, sizeof(open), "%.*s", (int)length, view.name);
-            fprintf(out, "%s = {\n", open);
-        }
-        fprintf(out, "%s = %s;\n", dot != NULL ? dot + 1 : view.name, view.value);
-    }
-    fputs(open[0] != '\0' ? "};\n" : "", out);
-    assert_int_equal(fclose(out), 0);
-    return text;
-}
-
-static void expect_equal(const struct settings *a, const struct settings *b)
-{
-    for (size_t i = 0; i < settings_option_count(); i++) {
-        struct option_view of_a, of_b;
-        settings_option_view(a, i, &of_a);
-        settings_option_view(b, i, &of_b);
-        assert_string_equal(of_a.value, of_b.value);
-        assert_string_equal(of_a.preset, of_b.preset);
-    }
-}
-
 static void test_the_dump_loads_again(void **state)
 {
     static const char *const texts[] = {
@@ -538,10 +500,10 @@ static void test_the_dump_loads_again(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         const struct settings *first = must_load(texts[i]);
-        char *text = dump(first);
+        char *text = settings_dump(first);
         const struct settings *second = must_load(text);
         struct option_view view;
-        expect_equal(first, second);
+        assert_true(settings_are_equal(first, second));
         for (size_t j = 0; j < settings_option_count(); j++) {
             settings_option_view(second, j, &view);
             assert_true(view.line > 0);
