@@ -13,8 +13,7 @@ struct rule {
     bool says_something;
 };
 
-static bool load_chunking(struct loader *loader, const config_setting_t *setting,
-                          struct rule *rule)
+static bool load_chunking(struct loader *loader, const config_setting_t *setting, struct rule *rule)
 {
     char why[512];
 
@@ -60,8 +59,8 @@ static bool load_action(struct loader *loader, const config_setting_t *setting, 
                              name, loader_kind(setting));
     int action = option_find_word(&option_action_words, config_setting_get_string(setting), why,
                                   sizeof(why));
-    if (action < 0 || !loader_check_reply(loader->settings, verdict, (enum action)action, why,
-                                          sizeof(why)))
+    if (action < 0 ||
+        !loader_check_reply(loader->settings, verdict, (enum action)action, why, sizeof(why)))
         return loader_refuse(loader, setting, "rules.actions.%s: %s", name, why);
     rule->answers.has_action[verdict] = true;
     rule->answers.actions[verdict] = (enum action)action;
@@ -80,21 +79,20 @@ static bool load_actions(struct loader *loader, const config_setting_t *group, s
     return true;
 }
 
-static bool check_clients(struct loader *loader, const config_setting_t *clients,
-                          struct rule *rule)
+static bool check_clients(struct loader *loader, const config_setting_t *clients, struct rule *rule)
 {
     if (!config_setting_is_array(clients) && !config_setting_is_list(clients))
         return loader_refuse(loader, clients,
                              "rules.clients: must be a list of networks such as "
-                             "[\"192.0.2.0/24\"], not %s", loader_kind(clients));
+                             "[\"192.0.2.0/24\"], not %s",
+                             loader_kind(clients));
     if (config_setting_length(clients) == 0)
         return loader_refuse(loader, clients, "rules.clients: names no network");
     rule->clients = clients;
     return true;
 }
 
-static bool load_rule_key(struct loader *loader, const config_setting_t *setting,
-                          struct rule *rule)
+static bool load_rule_key(struct loader *loader, const config_setting_t *setting, struct rule *rule)
 {
     static const char *const keys[] = {"clients", "chunking", "actions"};
     const char *name = config_setting_name(setting);
@@ -137,8 +135,7 @@ static void write_answers(const struct rule_match *answers, FILE *out)
     bool has_actions = false;
 
     if (answers->has_chunking)
-        fprintf(out, " chunking = \"%s\";",
-                option_chunking_words.name((int)answers->chunking));
+        fprintf(out, " chunking = \"%s\";", option_chunking_words.name((int)answers->chunking));
     for (int i = 0; i < VERDICT_COUNT; i++) {
         if (!answers->has_action[i])
             continue;

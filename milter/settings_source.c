@@ -191,8 +191,7 @@ static bool copy_line(struct reader *reader, struct input *input, const char *p,
             const char *behind = skip_name(p, end);
             fwrite(p, 1, (size_t)(behind - p), reader->out);
             p = behind;
-        } else if (is_digit(*p) ||
-                   ((*p == '-' || *p == '+') && p + 1 < end && is_digit(p[1]))) {
+        } else if (is_digit(*p) || ((*p == '-' || *p == '+') && p + 1 < end && is_digit(p[1]))) {
             if (!copy_number(reader, input, &p, end))
                 return false;
         } else if (*p == '\0') {

@@ -51,8 +51,7 @@ static void check_promises(const struct settings *settings)
 
     require(limits->max_chunk == 0 || limits->min_chunk <= limits->max_chunk, "limits", "fit");
     require(suppression->hold <= suppression->max_hold, "suppression.hold", "is the least");
-    require(suppression->threshold > 0 &&
-                suppression->threshold <= suppression->proven_threshold,
+    require(suppression->threshold > 0 && suppression->threshold <= suppression->proven_threshold,
             "suppression.threshold", "is the least");
     require(suppression->ipv4_prefix <= 32 && suppression->ipv6_prefix <= 128, "prefixes", "fit");
     for (int i = 0; i < VERDICT_COUNT; i++) {

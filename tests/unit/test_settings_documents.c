@@ -33,8 +33,8 @@ static char *read_source(const char *name)
 static const struct settings *load(const char *text)
 {
     char error[SETTINGS_ERROR_SIZE];
-    struct settings *settings = settings_load_text("sample", text, strlen(text), error,
-                                                   sizeof(error));
+    struct settings *settings =
+        settings_load_text("sample", text, strlen(text), error, sizeof(error));
     if (settings == NULL)
         fail_msg("%s", error);
     return settings;
