@@ -171,30 +171,43 @@ static bool load_rule(struct loader *loader, const config_setting_t *setting, st
     return true;
 }
 
+static bool load_list(struct loader *loader, const config_setting_t *list, struct rules *rules,
+                      FILE *out)
+{
+    fputc('(', out);
+    for (int i = 0; i < config_setting_length(list); i++) {
+        if (i > 0)
+            fputc(',', out);
+        if (!load_rule(loader, config_setting_get_elem(list, (unsigned)i), rules, out))
+            return false;
+    }
+    fputs(" )", out);
+    return true;
+}
+
 struct rules *settings_rules_load(struct loader *loader, const config_setting_t *list, char **text)
 {
     struct rules *rules = rules_new();
     size_t size;
-    FILE *out = rules != NULL ? open_memstream(text, &size) : NULL;
-    bool fine = out != NULL || loader_out_of_memory(loader);
+    FILE *out = open_memstream(text, &size);
 
-    if (out != NULL)
-        fputc('(', out);
-    for (int i = 0; fine && i < config_setting_length(list); i++) {
-        if (i > 0)
-            fputc(',', out);
-        fine = load_rule(loader, config_setting_get_elem(list, (unsigned)i), rules, out);
+    if (rules == NULL || out == NULL) {
+        loader_out_of_memory(loader);
+        goto fail;
     }
+    if (!load_list(loader, list, rules, out))
+        goto fail;
+    if (fclose(out) == 0)
+        return rules;
+    out = NULL;
+    loader_out_of_memory(loader);
+    free(*text);
+fail:
     if (out != NULL) {
-        fputs(" )", out);
-        if (fclose(out) != 0 && fine)
-            fine = loader_out_of_memory(loader);
+        fclose(out);
+        free(*text);
     }
-    if (!fine) {
-        rules_free(&rules);
-        if (out != NULL)
-            free(*text);
-        *text = NULL;
-    }
-    return rules;
+    *text = NULL;
+    rules_free(&rules);
+    return NULL;
 }

@@ -77,7 +77,8 @@ static bool add_file(struct reader *reader, const char *name, size_t *index)
     if (files == NULL)
         return out_of_memory(reader);
     source->files = files;
-    if ((files[source->file_count] = strdup(name)) == NULL)
+    files[source->file_count] = strdup(name);
+    if (files[source->file_count] == NULL)
         return out_of_memory(reader);
     *index = source->file_count++;
     return true;
