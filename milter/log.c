@@ -202,8 +202,8 @@ static void write_text(struct log *log, enum log_level level, const struct log_f
 }
 
 static void __attribute__((format(printf, 5, 0)))
-write_formatted(struct log *log, enum log_level level, const struct log_field *fields,
-                size_t count, const char *format, va_list arguments)
+write_formatted(struct log *log, enum log_level level, const struct log_field *fields, size_t count,
+                const char *format, va_list arguments)
 {
     char line[LINE_SIZE], *longer = NULL;
     va_list again;

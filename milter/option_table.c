@@ -48,9 +48,8 @@ static const char *store_word(int i)
 
 static const char *chunking_word(int i)
 {
-    static const char *const words[] = {[CHUNKING_ADAPTIVE] = "adaptive",
-                                        [CHUNKING_NEVER] = "never",
-                                        [CHUNKING_ALWAYS] = "always"};
+    static const char *const words[] = {
+        [CHUNKING_ADAPTIVE] = "adaptive", [CHUNKING_NEVER] = "never", [CHUNKING_ALWAYS] = "always"};
     return words[i];
 }
 
@@ -69,6 +68,7 @@ static const char *level_word(int i)
     return log_level_name((enum log_level)i);
 }
 
+/* What words there are: a function that names them, and how many. */
 static const struct option_words mode_words = {mode_word, 2};
 static const struct option_words mta_words = {mta_word, 3};
 static const struct option_words store_words = {store_word, 2};
@@ -94,8 +94,10 @@ static bool check_socket(const char *value, char *error, size_t error_size)
     if (!check_path(value, error, error_size))
         return false;
     if (strlen(value) > room)
-        return complain(error, error_size, "is longer than %zu octets, which is all that the "
-                        "address of a Unix socket holds", room);
+        return complain(error, error_size,
+                        "is longer than %zu octets, which is all that the address of a Unix "
+                        "socket holds",
+                        room);
     return true;
 }
 
@@ -118,14 +120,14 @@ static bool check_keywords(const char *value, char *error, size_t error_size)
         size_t length = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789-");
         if (p[length] != '\0' && p[length] != ' ' && p[length] != ',')
-            return complain(error, error_size, "is no list of EHLO keywords such as "
-                            "\"chunking, silent-discard\"");
+            return complain(error, error_size,
+                            "is no list of EHLO keywords such as \"chunking, silent-discard\"");
         has_chunking |= length == strlen("chunking") && strncasecmp(p, "chunking", length) == 0;
         p += length;
     }
     if (!has_chunking)
-        return complain(error, error_size, "must name chunking, or a suppressed client would "
-                        "still be offered it");
+        return complain(error, error_size,
+                        "must name chunking, or a suppressed client would still be offered it");
     return true;
 }
 
@@ -141,19 +143,21 @@ static bool check_target(const char *value, char *error, size_t error_size)
 {
     if (strcmp(value, log_target_name(LOG_TARGET_JOURNAL)) == 0 &&
         !log_target_is_built_in(LOG_TARGET_JOURNAL))
-        return complain(error, error_size, "\"%s\" is not possible: this program was built "
-                        "without libsystemd", value);
+        return complain(error, error_size,
+                        "\"%s\" is not possible: this program was built without libsystemd", value);
     return true;
 }
 
-#define SOCKET(key, member, path, text)                                                           \
+/* clang-format off */
+#define SOCKET(key, member, path, text) \
     {key, OPTION_STRING, FIELD(member), path, .check = check_socket, .help = text}
-#define ACTION(key, of)                                                                           \
-    {key, OPTION_WORD, FIELD(actions[of]), NULL, .words = &option_action_words, .verdict = of,    \
-     .reloadable = true}
-#define REPLY(key, of, text)                                                                      \
-    {key, OPTION_STRING, FIELD(replies[of]), text, .check = check_reply, .verdict = of,           \
+#define ACTION(key, of) \
+    {key, OPTION_WORD, FIELD(actions[of]), NULL, .words = &option_action_words, \
+     .verdict = of, .reloadable = true}
+#define REPLY(key, of, text) \
+    {key, OPTION_STRING, FIELD(replies[of]), text, .check = check_reply, .verdict = of, \
      .reloadable = true, .help = "reply when the action on this verdict is tempfail or reject"}
+/* clang-format on */
 
 #define OCTETS_MAX INT64_MAX
 #define YEAR (366LL * 86400)
@@ -218,15 +222,14 @@ const struct option options[] = {
     {"limits.size_slack", OPTION_SIZE, FIELD(limits.size_slack), "64K", 0, OCTETS_MAX,
      .reloadable = true, .help = "octets that chunks may exceed SIZE by without a word"},
     {"limits.stall_seconds", OPTION_TIME, FIELD(limits.stall_seconds), "30s", 1, 86400,
-     .reloadable = true,
-     .help = "silence after BDAT from which a lost session counts as stalled"},
+     .reloadable = true, .help = "silence after BDAT from which a lost session counts as stalled"},
 
-    {"suppression.enabled", OPTION_BOOLEAN, FIELD(suppression.enabled), "true",
-     .reloadable = true, .help = "stop offering CHUNKING to clients that cannot do it"},
-    {"suppression.threshold", OPTION_COUNT_OF, FIELD(suppression.threshold), "2", 1, 1000,
+    {"suppression.enabled", OPTION_BOOLEAN, FIELD(suppression.enabled), "true", .reloadable = true,
+     .help = "stop offering CHUNKING to clients that cannot do it"},
+    {"suppression.threshold", OPTION_COUNT_OF, FIELD(suppression.threshold), "2", 1, 100,
      .reloadable = true, .help = "strikes within the window that suppress a client"},
     {"suppression.proven_threshold", OPTION_COUNT_OF, FIELD(suppression.proven_threshold), "6", 1,
-     1000, .reloadable = true, .help = "the same for a client with a clean transfer in the window"},
+     100, .reloadable = true, .help = "the same for a client with a clean transfer in the window"},
     {"suppression.window", OPTION_TIME, FIELD(suppression.window), "1h", 1, YEAR,
      .reloadable = true, .help = "how long a strike counts"},
     {"suppression.hold", OPTION_TIME, FIELD(suppression.hold), "1d", 1, 10 * YEAR,
@@ -240,8 +243,8 @@ const struct option options[] = {
     {"suppression.max_clients", OPTION_COUNT_OF, FIELD(suppression.max_clients), "1000000", 1,
      100000000, .reloadable = true,
      .help = "clients remembered; beyond, the least recently seen are forgotten"},
-    {"suppression.keywords", OPTION_STRING, FIELD(suppression.keywords),
-     "chunking, silent-discard", .check = check_keywords, .reloadable = true,
+    {"suppression.keywords", OPTION_STRING, FIELD(suppression.keywords), "chunking, silent-discard",
+     .check = check_keywords, .reloadable = true,
      .help = "EHLO keywords kept from a suppressed client"},
 
     {"guard.enabled", OPTION_BOOLEAN, FIELD(guard_enabled), "true", .reloadable = true,
@@ -255,12 +258,15 @@ const struct option options[] = {
     {"store.keep", OPTION_TIME, FIELD(store_keep), "90d", 1, 10 * YEAR, .reloadable = true,
      .help = "how long incidents are kept"},
     {"log.target", OPTION_WORD, FIELD(log_target), "syslog", .words = &target_words,
-     .check = check_target, .reloadable = true, .help = "syslog (facility mail), stderr or journal"},
-    {"log.level", OPTION_WORD, FIELD(log_level), "info", .words = &level_words,
-     .reloadable = true, .help = "error, warning, info or debug: that and what is graver"},
+     .check = check_target, .reloadable = true,
+     .help = "syslog (facility mail), stderr or journal"},
+    {"log.level", OPTION_WORD, FIELD(log_level), "info", .words = &level_words, .reloadable = true,
+     .help = "error, warning, info or debug: that and what is graver"},
 };
 const size_t option_count = COUNT(options);
 
-const char *const option_groups[] = {"milter", "tables",      "policy", "control", "actions", "replies",
-                                     "limits", "suppression", "guard",  "store",   "log"};
+const char *const option_groups[] = {
+    "milter", "tables",      "policy", "control", "actions", "replies",
+    "limits", "suppression", "guard",  "store",   "log",
+};
 const size_t option_group_count = COUNT(option_groups);

@@ -90,7 +90,7 @@ static int64_t load_number(const struct option *option, const struct settings *s
     const void *field = (const char *)settings + option->offset;
 
     if (option->width == sizeof(uint64_t))
-        return (int64_t)*(const uint64_t *)field;
+        return (int64_t) * (const uint64_t *)field;
     if (option->width == sizeof(uint32_t))
         return *(const uint32_t *)field;
     return *(const bool *)field;
@@ -219,8 +219,7 @@ static int set_mode(const struct option *option, struct settings *settings, cons
     if (digits == 0 || digits > 4 || text[digits] != '\0' || mode > 0777)
         return complain(error, error_size, "\"%s\" is no octal number from 0000 to 0777", text);
     if ((mode & 0600) != 0600)
-        return complain(error, error_size, "\"%s\" keeps the owner from reading and writing",
-                        text);
+        return complain(error, error_size, "\"%s\" keeps the owner from reading and writing", text);
     store_number(option, settings, mode);
     return 0;
 }
@@ -271,8 +270,7 @@ int option_set_preset(const struct option *option, struct settings *settings, ch
 
     switch (option->type) {
     case OPTION_BOOLEAN:
-        return option_set_boolean(option, settings, strcmp(preset, "true") == 0, error,
-                                  error_size);
+        return option_set_boolean(option, settings, strcmp(preset, "true") == 0, error, error_size);
     case OPTION_COUNT_OF:
         return option_set_number(option, settings, strtoll(preset, NULL, 10), error, error_size);
     case OPTION_LIST:

@@ -33,10 +33,10 @@ struct option_words {
 struct option {
     const char *name;
     enum option_type type;
-    size_t offset;       /* of the field in struct settings */
-    size_t width;        /* of the field, in octets */
-    const char *preset;  /* the default as text, without quotes; NULL = of the verdict */
-    int64_t min, max;    /* of OPTION_COUNT_OF, OPTION_SIZE and OPTION_TIME */
+    size_t offset;      /* of the field in struct settings */
+    size_t width;       /* of the field, in octets */
+    const char *preset; /* the default as text, without quotes; NULL = of the verdict */
+    int64_t min, max;   /* of OPTION_COUNT_OF, OPTION_SIZE and OPTION_TIME */
     const struct option_words *words;
     /* What a string or word must be like; complains in `error`. NULL = no more is asked. */
     bool (*check)(const char *value, char *error, size_t error_size);

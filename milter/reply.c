@@ -77,15 +77,17 @@ static int check_text(const char *text, char *error, size_t error_size)
         if (*p < ' ' || *p > '~')
             return complain(error, error_size, "has an octet that is not printable US-ASCII");
         if (*p == '%' && (grown = placeholder_octets(*++p)) == 0)
-            return complain(error, error_size, "has \"%%%.1s\", which is none of %%d, %%r, %%s, "
-                            "%%q, %%v and %%%%", *p >= ' ' && *p <= '~' ? p : "");
+            return complain(error, error_size,
+                            "has \"%%%.1s\", which is none of %%d, %%r, %%s, %%q, %%v and %%%%",
+                            *p >= ' ' && *p <= '~' ? p : "");
         octets += grown;
     }
     if (octets == 0)
         return complain(error, error_size, "has no text");
     if (octets > LINE_OCTETS - CODES_OCTETS)
-        return complain(error, error_size, "can grow to %zu octets, but a reply line has room "
-                        "for %d", octets, LINE_OCTETS - CODES_OCTETS);
+        return complain(error, error_size,
+                        "can grow to %zu octets, but a reply line has room for %d", octets,
+                        LINE_OCTETS - CODES_OCTETS);
     return 0;
 }
 
@@ -97,13 +99,13 @@ static int parse_code(const char **text, struct reply *reply, char *error, size_
     if (!is_digit(p[0]))
         return 0;
     if (status_length(p) > 0)
-        return complain(error, error_size, "has an enhanced status code, but no reply code such "
-                        "as 451 before it");
+        return complain(error, error_size,
+                        "has an enhanced status code, but no reply code such as 451 before it");
     if (!is_digit(p[1]) || !is_digit(p[2]) || (p[3] != ' ' && p[3] != '\0'))
         return complain(error, error_size, "begins with a number that is no reply code");
     if ((p[0] != '4' && p[0] != '5') || p[1] > '5')
-        return complain(error, error_size, "begins with %.3s, but a reply code is 4yz or 5yz "
-                        "with y from 0 to 5", p);
+        return complain(error, error_size,
+                        "begins with %.3s, but a reply code is 4yz or 5yz with y from 0 to 5", p);
     memcpy(reply->code, p, 3);
     *text = p + 3 + strspn(p + 3, " ");
     return 0;
@@ -119,11 +121,15 @@ static int parse_status(const char **text, struct reply *reply, char *error, siz
         return 0;
     /* Postfix takes a digit here for an enhanced status code. */
     if (length == 0 || (p[length] != ' ' && p[length] != '\0'))
-        return complain(error, error_size, "has a number behind the reply code that is no "
-                        "enhanced status code such as %c.5.0", reply->code[0]);
+        return complain(error, error_size,
+                        "has a number behind the reply code that is no "
+                        "enhanced status code such as %c.5.0",
+                        reply->code[0]);
     if (p[0] != reply->code[0])
-        return complain(error, error_size, "has the reply code %s and the enhanced status code "
-                        "%.*s, which are not of one class", reply->code, (int)length, p);
+        return complain(error, error_size,
+                        "has the reply code %s and the enhanced status code "
+                        "%.*s, which are not of one class",
+                        reply->code, (int)length, p);
     memcpy(reply->status, p, length);
     *text = p + length + strspn(p + length, " ");
     return 0;

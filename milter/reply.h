@@ -47,7 +47,6 @@ struct reply_facts {
 
 /* Writes the text with its placeholders filled in; returns `buffer`. Percent signs in the result
  * stand for themselves: smfi_setreply() wants them doubled. */
-char *reply_expand(const char *text, const struct reply_facts *facts,
-                   char buffer[REPLY_TEXT_SIZE]);
+char *reply_expand(const char *text, const struct reply_facts *facts, char buffer[REPLY_TEXT_SIZE]);
 
 #endif

@@ -50,8 +50,7 @@ static bool make_room(struct rules *rules)
     return true;
 }
 
-bool rules_add(struct rules *rules, const struct network *network,
-               const struct rule_match *answers)
+bool rules_add(struct rules *rules, const struct network *network, const struct rule_match *answers)
 {
     size_t present;
 

@@ -31,8 +31,8 @@ struct rules;
 struct rules *rules_new(void);
 
 /* Adds what a rule says of one of its networks. False when memory is short. */
-bool rules_add(struct rules *rules, const struct network *network,
-               const struct rule_match *answers) __attribute__((warn_unused_result));
+bool rules_add(struct rules *rules, const struct network *network, const struct rule_match *answers)
+    __attribute__((warn_unused_result));
 
 /* What the rules say of this address; NULL as rules says nothing. */
 struct rule_match rules_match(const struct rules *rules, const struct address *client);

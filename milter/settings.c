@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "milter/options.h"
-#include "milter/reply.h"
 #include "milter/settings_loader.h"
 
 /* Longer keys are not known, and are cut where they are shown. */
@@ -41,35 +40,37 @@ static size_t index_of(const struct option *option)
 
 /* -- complaints -------------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 3, 0)))
-write_error(struct loader *loader, unsigned line, const char *format, va_list arguments)
+static void __attribute__((format(printf, 4, 0)))
+write_error(struct loader *loader, const char *file, unsigned line, const char *format,
+            va_list arguments)
 {
     char text[SETTINGS_ERROR_SIZE];
-    unsigned file_line;
-    const char *file = source_origin(loader->source, line, &file_line);
-    int used = snprintf(text, sizeof(text), "%s:%u: ", file, file_line);
+    int used = snprintf(text, sizeof(text), "%s:%u: ", file, line);
 
     if (used >= 0 && (size_t)used < sizeof(text))
         vsnprintf(text + used, sizeof(text) - (size_t)used, format, arguments);
     log_printable(text, strlen(text), loader->error, loader->error_size);
 }
 
-bool loader_refuse_line(struct loader *loader, unsigned line, const char *format, ...)
+static bool __attribute__((format(printf, 4, 5)))
+refuse_at(struct loader *loader, const char *file, unsigned line, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    write_error(loader, line, format, arguments);
+    write_error(loader, file, line, format, arguments);
     va_end(arguments);
     return false;
 }
 
 bool loader_refuse(struct loader *loader, const config_setting_t *setting, const char *format, ...)
 {
+    unsigned line;
+    const char *file = source_origin(loader->source, config_setting_source_line(setting), &line);
     va_list arguments;
 
     va_start(arguments, format);
-    write_error(loader, config_setting_source_line(setting), format, arguments);
+    write_error(loader, file, line, format, arguments);
     va_end(arguments);
     return false;
 }
@@ -88,6 +89,16 @@ static void write_key(const config_setting_t *setting, char key[KEY_SIZE])
         snprintf(key + used, KEY_SIZE - used, "%s%s", used > 0 ? "." : "", name);
 }
 
+bool loader_refuse_pair(struct loader *loader, const char *name, const char *other, const char *why)
+{
+    const struct mark *marks = snapshot_of(loader->settings)->marks;
+    const struct mark *mark = &marks[index_of(option_find(name))];
+
+    if (mark->line == 0)
+        mark = &marks[index_of(option_find(other))];
+    return refuse_at(loader, mark->file, mark->line, "%s: %s", name, why);
+}
+
 bool loader_refuse_key(struct loader *loader, const config_setting_t *setting,
                        const struct suggestion *suggestion)
 {
@@ -97,8 +108,7 @@ bool loader_refuse_key(struct loader *loader, const config_setting_t *setting,
     write_key(setting, key);
     if (nearest == NULL)
         return loader_refuse(loader, setting, "unknown key \"%s\"", key);
-    return loader_refuse(loader, setting, "unknown key \"%s\", did you mean \"%s\"?", key,
-                         nearest);
+    return loader_refuse(loader, setting, "unknown key \"%s\", did you mean \"%s\"?", key, nearest);
 }
 
 bool loader_out_of_memory(struct loader *loader)
@@ -190,8 +200,7 @@ static int set_value(const config_setting_t *setting, const struct option *optio
         return option_set_boolean(option, settings, config_setting_get_bool(setting) != 0, why,
                                   size);
     default:
-        snprintf(why, size, "must be %s, not %s", option_type_wanted(option),
-                 loader_kind(setting));
+        snprintf(why, size, "must be %s, not %s", option_type_wanted(option), loader_kind(setting));
         return -1;
     }
 }
@@ -249,108 +258,6 @@ static bool load_rules(struct loader *loader)
     snapshot->rules = settings_rules_load(loader, loader->rules, &snapshot->values[index]);
     snapshot->settings.rules = snapshot->rules;
     return snapshot->rules != NULL;
-}
-
-/* -- relations between options ----------------------------------------------------------- */
-
-bool loader_check_reply(const struct settings *settings, enum verdict verdict, enum action action,
-                        char *error, size_t error_size)
-{
-    struct reply reply;
-
-    if ((action != ACTION_TEMPFAIL && action != ACTION_REJECT) ||
-        reply_parse(settings->replies[verdict], &reply, error, error_size) != 0)
-        return true;
-    char wanted = action == ACTION_TEMPFAIL ? '4' : '5';
-    if (reply.code[0] == '\0' || reply.code[0] == wanted)
-        return true;
-    snprintf(error, error_size, "\"%s\" needs a reply %cyz, but replies.%s begins with %s",
-             action_name(action), wanted, verdict_name(verdict), reply.code);
-    return false;
-}
-
-/* Refuses two options that do not fit together, at the first of them that the file sets. */
-static bool __attribute__((format(printf, 4, 5)))
-refuse_pair(struct loader *loader, const char *name, const char *other, const char *format, ...)
-{
-    const struct snapshot *snapshot = snapshot_of(loader->settings);
-    const struct mark *mark = &snapshot->marks[index_of(option_find(name))];
-    char text[SETTINGS_ERROR_SIZE], why[SETTINGS_ERROR_SIZE / 2];
-    va_list arguments;
-
-    if (mark->line == 0)
-        mark = &snapshot->marks[index_of(option_find(other))];
-    va_start(arguments, format);
-    vsnprintf(why, sizeof(why), format, arguments);
-    va_end(arguments);
-    snprintf(text, sizeof(text), "%s:%u: %s: %s", mark->file, mark->line, name, why);
-    log_printable(text, strlen(text), loader->error, loader->error_size);
-    return false;
-}
-
-static bool check_limits(struct loader *loader)
-{
-    const struct limits *limits = &loader->settings->limits;
-
-    if (limits->max_chunk != 0 && limits->min_chunk > limits->max_chunk)
-        return refuse_pair(loader, "limits.min_chunk", "limits.max_chunk",
-                           "is larger than limits.max_chunk");
-    if (limits->max_message != 0 && limits->min_chunk > limits->max_message)
-        return refuse_pair(loader, "limits.min_chunk", "limits.max_message",
-                           "is larger than limits.max_message");
-    return true;
-}
-
-static bool check_suppression(struct loader *loader)
-{
-    const struct suppression_settings *suppression = &loader->settings->suppression;
-
-    if (suppression->proven_threshold < suppression->threshold)
-        return refuse_pair(loader, "suppression.proven_threshold", "suppression.threshold",
-                           "is lower than suppression.threshold");
-    if (suppression->hold > suppression->max_hold)
-        return refuse_pair(loader, "suppression.hold", "suppression.max_hold",
-                           "is longer than suppression.max_hold");
-    return true;
-}
-
-static bool check_sockets(struct loader *loader)
-{
-    const struct settings *settings = loader->settings;
-    const struct {
-        const char *name;
-        const char *path;
-    } sockets[] = {
-        {"milter.socket", settings->milter_socket},
-        {"tables.socket", settings->tables_socket},
-        {"policy.socket", settings->policy_socket},
-        {"control.socket", settings->control_socket},
-    };
-
-    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(sockets[i].path, sockets[j].path) == 0)
-                return refuse_pair(loader, sockets[i].name, sockets[j].name,
-                                   "is the same as %s", sockets[j].name);
-    return true;
-}
-
-static bool check_replies(struct loader *loader)
-{
-    char why[256];
-
-    for (int i = 0; i < VERDICT_COUNT; i++) {
-        enum verdict verdict = (enum verdict)i;
-        char action[KEY_SIZE], reply[KEY_SIZE];
-        if (!verdict_is_answerable(verdict) ||
-            loader_check_reply(loader->settings, verdict, loader->settings->actions[i], why,
-                               sizeof(why)))
-            continue;
-        snprintf(action, sizeof(action), "actions.%s", verdict_name(verdict));
-        snprintf(reply, sizeof(reply), "replies.%s", verdict_name(verdict));
-        return refuse_pair(loader, action, reply, "%s", why);
-    }
-    return true;
 }
 
 /* -- the snapshot ------------------------------------------------------------------------ */
@@ -430,8 +337,10 @@ static bool parse(struct loader *loader)
 {
     if (config_read_string(&loader->config, source_text(loader->source)) == CONFIG_TRUE)
         return load_group(loader, config_root_setting(&loader->config), "");
-    return loader_refuse_line(loader, (unsigned)config_error_line(&loader->config), "%s",
-                              syntax_complaint(&loader->config));
+    unsigned line;
+    const char *file =
+        source_origin(loader->source, (unsigned)config_error_line(&loader->config), &line);
+    return refuse_at(loader, file, line, "%s", syntax_complaint(&loader->config));
 }
 
 /* Fills the loader's settings from its source, which may be NULL. */
@@ -439,9 +348,7 @@ static bool fill(struct loader *loader)
 {
     struct snapshot *snapshot = snapshot_of(loader->settings);
 
-    if (loader->source != NULL &&
-        !(parse(loader) && check_limits(loader) && check_suppression(loader) &&
-          check_sockets(loader) && check_replies(loader)))
+    if (loader->source != NULL && !(parse(loader) && settings_check_relations(loader)))
         return false;
     if (!write_texts(&snapshot->settings, snapshot->values))
         return loader_out_of_memory(loader);
@@ -478,8 +385,8 @@ struct settings *settings_load(const char *path, char *error, size_t error_size)
     return source != NULL ? load(source, error, error_size) : NULL;
 }
 
-struct settings *settings_load_text(const char *name, const char *text, size_t length,
-                                    char *error, size_t error_size)
+struct settings *settings_load_text(const char *name, const char *text, size_t length, char *error,
+                                    size_t error_size)
 {
     struct source *source = source_read_text(name, text, length, error, error_size);
     return source != NULL ? load(source, error, error_size) : NULL;

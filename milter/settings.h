@@ -77,8 +77,8 @@ struct settings *settings_load(const char *path, char *error, size_t error_size)
 #define SETTINGS_ERROR_SIZE 1024
 
 /* The same for a text in memory of that name, which cannot include files. */
-struct settings *settings_load_text(const char *name, const char *text, size_t length,
-                                    char *error, size_t error_size);
+struct settings *settings_load_text(const char *name, const char *text, size_t length, char *error,
+                                    size_t error_size);
 
 /* Takes one more reference; any thread. */
 const struct settings *settings_ref(const struct settings *settings);
@@ -115,7 +115,6 @@ struct option_view {
 /* Number of options, and the view of number `index` below it, of a snapshot of settings_load().
  * NAME = VALUE; lines of all views, groups written out, load to an equal snapshot. */
 size_t settings_option_count(void);
-void settings_option_view(const struct settings *settings, size_t index,
-                          struct option_view *view);
+void settings_option_view(const struct settings *settings, size_t index, struct option_view *view);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * What settings.c and settings_rules.c share while a configuration is loaded.
+ * What settings.c, settings_relations.c and settings_rules.c share while a configuration is
+ * loaded.
  */
 #ifndef BDAT_SETTINGS_LOADER_H
 #define BDAT_SETTINGS_LOADER_H
@@ -16,8 +17,8 @@
 struct loader {
     config_t config;
     struct source *source;
-    struct settings *settings;       /* being filled */
-    const config_setting_t *rules;   /* read last; NULL = none */
+    struct settings *settings;     /* being filled */
+    const config_setting_t *rules; /* read last; NULL = none */
     char *error;
     size_t error_size;
 };
@@ -26,9 +27,10 @@ struct loader {
 bool loader_refuse(struct loader *loader, const config_setting_t *setting, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for line `line` of the whole text. */
-bool loader_refuse_line(struct loader *loader, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Refuses option `name` for what it has to do with `other`, at the first of the two that the
+ * file sets; one of them it does. Returns false. */
+bool loader_refuse_pair(struct loader *loader, const char *name, const char *other,
+                        const char *why);
 
 /* Refuses an unknown key, with the nearest of those that the suggestion has considered. */
 bool loader_refuse_key(struct loader *loader, const config_setting_t *setting,
@@ -43,6 +45,9 @@ const char *loader_kind(const config_setting_t *setting);
  * but …") and returns false; true if it can. */
 bool loader_check_reply(const struct settings *settings, enum verdict verdict, enum action action,
                         char *error, size_t error_size);
+
+/* Refuses options that do not fit together (settings_relations.c); true when all do. */
+bool settings_check_relations(struct loader *loader);
 
 /* Reads the list `rules` (its kind is checked already) when all else is loaded. Returns the rules,
  * and their text as in the file in *text, both the caller's; NULL when something is wrong. */

@@ -13,8 +13,7 @@ struct rule {
     bool says_something;
 };
 
-static bool load_chunking(struct loader *loader, const config_setting_t *setting,
-                          struct rule *rule)
+static bool load_chunking(struct loader *loader, const config_setting_t *setting, struct rule *rule)
 {
     char why[512];
 
@@ -60,8 +59,8 @@ static bool load_action(struct loader *loader, const config_setting_t *setting, 
                              name, loader_kind(setting));
     int action = option_find_word(&option_action_words, config_setting_get_string(setting), why,
                                   sizeof(why));
-    if (action < 0 || !loader_check_reply(loader->settings, verdict, (enum action)action, why,
-                                          sizeof(why)))
+    if (action < 0 ||
+        !loader_check_reply(loader->settings, verdict, (enum action)action, why, sizeof(why)))
         return loader_refuse(loader, setting, "rules.actions.%s: %s", name, why);
     rule->answers.has_action[verdict] = true;
     rule->answers.actions[verdict] = (enum action)action;
@@ -80,21 +79,20 @@ static bool load_actions(struct loader *loader, const config_setting_t *group, s
     return true;
 }
 
-static bool check_clients(struct loader *loader, const config_setting_t *clients,
-                          struct rule *rule)
+static bool check_clients(struct loader *loader, const config_setting_t *clients, struct rule *rule)
 {
     if (!config_setting_is_array(clients) && !config_setting_is_list(clients))
         return loader_refuse(loader, clients,
                              "rules.clients: must be a list of networks such as "
-                             "[\"192.0.2.0/24\"], not %s", loader_kind(clients));
+                             "[\"192.0.2.0/24\"], not %s",
+                             loader_kind(clients));
     if (config_setting_length(clients) == 0)
         return loader_refuse(loader, clients, "rules.clients: names no network");
     rule->clients = clients;
     return true;
 }
 
-static bool load_rule_key(struct loader *loader, const config_setting_t *setting,
-                          struct rule *rule)
+static bool load_rule_key(struct loader *loader, const config_setting_t *setting, struct rule *rule)
 {
     static const char *const keys[] = {"clients", "chunking", "actions"};
     const char *name = config_setting_name(setting);
@@ -137,8 +135,7 @@ static void write_answers(const struct rule_match *answers, FILE *out)
     bool has_actions = false;
 
     if (answers->has_chunking)
-        fprintf(out, " chunking = \"%s\";",
-                option_chunking_words.name((int)answers->chunking));
+        fprintf(out, " chunking = \"%s\";", option_chunking_words.name((int)answers->chunking));
     for (int i = 0; i < VERDICT_COUNT; i++) {
         if (!answers->has_action[i])
             continue;
@@ -174,30 +171,43 @@ static bool load_rule(struct loader *loader, const config_setting_t *setting, st
     return true;
 }
 
+static bool load_list(struct loader *loader, const config_setting_t *list, struct rules *rules,
+                      FILE *out)
+{
+    fputc('(', out);
+    for (int i = 0; i < config_setting_length(list); i++) {
+        if (i > 0)
+            fputc(',', out);
+        if (!load_rule(loader, config_setting_get_elem(list, (unsigned)i), rules, out))
+            return false;
+    }
+    fputs(" )", out);
+    return true;
+}
+
 struct rules *settings_rules_load(struct loader *loader, const config_setting_t *list, char **text)
 {
     struct rules *rules = rules_new();
     size_t size;
-    FILE *out = rules != NULL ? open_memstream(text, &size) : NULL;
-    bool fine = out != NULL || loader_out_of_memory(loader);
+    FILE *out = open_memstream(text, &size);
 
-    if (out != NULL)
-        fputc('(', out);
-    for (int i = 0; fine && i < config_setting_length(list); i++) {
-        if (i > 0)
-            fputc(',', out);
-        fine = load_rule(loader, config_setting_get_elem(list, (unsigned)i), rules, out);
+    if (rules == NULL || out == NULL) {
+        loader_out_of_memory(loader);
+        goto fail;
     }
+    if (!load_list(loader, list, rules, out))
+        goto fail;
+    if (fclose(out) == 0)
+        return rules;
+    out = NULL;
+    loader_out_of_memory(loader);
+    free(*text);
+fail:
     if (out != NULL) {
-        fputs(" )", out);
-        if (fclose(out) != 0 && fine)
-            fine = loader_out_of_memory(loader);
+        fclose(out);
+        free(*text);
     }
-    if (!fine) {
-        rules_free(&rules);
-        if (out != NULL)
-            free(*text);
-        *text = NULL;
-    }
-    return rules;
+    *text = NULL;
+    rules_free(&rules);
+    return NULL;
 }

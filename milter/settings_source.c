@@ -77,7 +77,8 @@ static bool add_file(struct reader *reader, const char *name, size_t *index)
     if (files == NULL)
         return out_of_memory(reader);
     source->files = files;
-    if ((files[source->file_count] = strdup(name)) == NULL)
+    files[source->file_count] = strdup(name);
+    if (files[source->file_count] == NULL)
         return out_of_memory(reader);
     *index = source->file_count++;
     return true;
@@ -191,8 +192,7 @@ static bool copy_line(struct reader *reader, struct input *input, const char *p,
             const char *behind = skip_name(p, end);
             fwrite(p, 1, (size_t)(behind - p), reader->out);
             p = behind;
-        } else if (is_digit(*p) ||
-                   ((*p == '-' || *p == '+') && p + 1 < end && is_digit(p[1]))) {
+        } else if (is_digit(*p) || ((*p == '-' || *p == '+') && p + 1 < end && is_digit(p[1]))) {
             if (!copy_number(reader, input, &p, end))
                 return false;
         } else if (*p == '\0') {

@@ -14,7 +14,7 @@ static size_t fold(const char *word, char *text)
 {
     size_t length = 0;
 
-    for (; word[length] != '\0' && length < SUGGEST_WORD_MAX; length++)
+    for (; length < SUGGEST_WORD_MAX && word[length] != '\0'; length++)
         text[length] = folded(word[length]);
     return length;
 }

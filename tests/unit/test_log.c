@@ -177,9 +177,8 @@ static void test_journal_fields(void **state)
         skip();
     }
     log_write_fields(log, LOG_LEVEL_WARNING, fields, COUNT(fields), "text %d", 1);
-    assert_string_equal(journal_text,
-                        "MESSAGE=text 1|PRIORITY=4|SYSLOG_IDENTIFIER=bdat-milter|"
-                        "SYSLOG_FACILITY=2|BDAT_QUEUE_ID=4XyZ|BDAT_VERDICT=lost|");
+    assert_string_equal(journal_text, "MESSAGE=text 1|PRIORITY=4|SYSLOG_IDENTIFIER=bdat-milter|"
+                                      "SYSLOG_FACILITY=2|BDAT_QUEUE_ID=4XyZ|BDAT_VERDICT=lost|");
     catch_stderr();
     journal_result = -ENOTCONN;
     log_write(log, LOG_LEVEL_ERROR, "not lost");
@@ -247,29 +246,37 @@ static void test_printable(void **state)
         {"a\0b", "a?b", 3},
         {"\x7f", "?", 0},
         {"\x1b]0;title\x07\x1b[2J", "?]0;title??[2J", 0},
-        {"\xc2\x9b" "31m", "?31m", 0},             /* CSI as a C1 control */
+        {"\xc2\x9b"
+         "31m",
+         "?31m", 0}, /* CSI as a C1 control */
         {"\xc2\x80\xc2\x9f\xc2\xa0", "??\xc2\xa0", 0},
-        {"\x9b" "31m", "?31m", 0},                 /* a lone continuation */
+        {"\x9b"
+         "31m",
+         "?31m", 0}, /* a lone continuation */
         {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f", 0},
         {"\xe2\x82\xac \xf0\x9f\x98\x80", "\xe2\x82\xac \xf0\x9f\x98\x80", 0},
-        {"\xc0\xaf", "??", 0},                     /* overlong "/" */
+        {"\xc0\xaf", "??", 0}, /* overlong "/" */
         {"\xc1\xbf", "??", 0},
         {"\xe0\x80\xaf", "???", 0},
         {"\xe0\x9f\xbf", "???", 0},
         {"\xf0\x80\x80\xaf", "????", 0},
         {"\xf0\x8f\xbf\xbf", "????", 0},
-        {"\xc0\x9b", "??", 0},                     /* overlong ESC */
-        {"\xed\x9f\xbf", "\xed\x9f\xbf", 0},       /* last before the surrogates */
-        {"\xed\xa0\x80", "???", 0},                /* a surrogate */
+        {"\xc0\x9b", "??", 0},               /* overlong ESC */
+        {"\xed\x9f\xbf", "\xed\x9f\xbf", 0}, /* last before the surrogates */
+        {"\xed\xa0\x80", "???", 0},          /* a surrogate */
         {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf", 0},
-        {"\xf4\x90\x80\x80", "????", 0},           /* beyond U+10FFFF */
+        {"\xf4\x90\x80\x80", "????", 0}, /* beyond U+10FFFF */
         {"\xf8\x88\x80\x80\x80", "?????", 0},
         {"\xff\xfe", "??", 0},
-        {"a\xc3", "a?", 0},                        /* cut off */
+        {"a\xc3", "a?", 0}, /* cut off */
         {"a\xe2\x82", "a??", 0},
         {"a\xf0\x9f\x98", "a???", 0},
-        {"\xe2\x82" "a", "??a", 0},
-        {"\xe2" "\xc3\xbc", "?\xc3\xbc", 0},       /* the next one is whole */
+        {"\xe2\x82"
+         "a",
+         "??a", 0},
+        {"\xe2"
+         "\xc3\xbc",
+         "?\xc3\xbc", 0}, /* the next one is whole */
         {"", "", 0},
     };
     (void)state;
@@ -300,8 +307,11 @@ static void test_printable_cuts_at_characters(void **state)
 static long decode(const unsigned char *p, size_t left, size_t *used)
 {
     static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t want = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3
-                  : (p[0] & 0xf8) == 0xf0                 ? 4 : 0;
+    size_t want = p[0] < 0x80             ? 1
+                  : (p[0] & 0xe0) == 0xc0 ? 2
+                  : (p[0] & 0xf0) == 0xe0 ? 3
+                  : (p[0] & 0xf8) == 0xf0 ? 4
+                                          : 0;
     long point = want == 1 ? p[0] : want == 2 ? p[0] & 0x1f : want == 3 ? p[0] & 0x0f : p[0] & 7;
 
     *used = 1;
@@ -320,9 +330,9 @@ static long decode(const unsigned char *p, size_t left, size_t *used)
 
 static void test_printable_random_octets(void **state)
 {
-    static const unsigned char favourites[] = {0x00, 0x1b, 0x7f, 0x80, 0x9b, 0x9f, 0xa0, 0xbf,
-                                               0xc0, 0xc1, 0xc2, 0xe0, 0xed, 0xef, 0xf0, 0xf4,
-                                               0xf5, 0xff, 'a',  '"'};
+    static const unsigned char favourites[] = {0x00, 0x1b, 0x7f, 0x80, 0x9b, 0x9f, 0xa0,
+                                               0xbf, 0xc0, 0xc1, 0xc2, 0xe0, 0xed, 0xef,
+                                               0xf0, 0xf4, 0xf5, 0xff, 'a',  '"'};
     (void)state;
     srand(99);
     for (int round = 0; round < 200000; round++) {
@@ -330,8 +340,8 @@ static void test_printable_random_octets(void **state)
         char got[sizeof(text) * 2], want[sizeof(text) * 2];
         size_t length = (size_t)rand() % (sizeof(text) + 1), at = 0, used, end = 0;
         for (size_t i = 0; i < length; i++)
-            text[i] = rand() % 4 ? favourites[(size_t)rand() % COUNT(favourites)]
-                                 : (unsigned char)rand();
+            text[i] =
+                rand() % 4 ? favourites[(size_t)rand() % COUNT(favourites)] : (unsigned char)rand();
         for (; at < length; at += used) {
             long point = decode(text + at, length - at, &used);
             bool bad = point < 0x20 || (point >= 0x7f && point <= 0x9f);

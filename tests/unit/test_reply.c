@@ -34,20 +34,27 @@ static void test_parse(void **state)
         {.template = "45 x", .error = "begins with a number that is no reply code"},
         {.template = "4511 x", .error = "begins with a number that is no reply code"},
         {.template = "451-x", .error = "begins with a number that is no reply code"},
-        {.template = "4.5.0 x", .error = "has an enhanced status code, but no reply code such as "
-                                         "451 before it"},
-        {.template = "451 5.5.0 x", .error = "has the reply code 451 and the enhanced status "
-                                             "code 5.5.0, which are not of one class"},
-        {.template = "554 4.5.0 x", .error = "has the reply code 554 and the enhanced status "
-                                             "code 4.5.0, which are not of one class"},
-        {.template = "451 4.5 x", .error = "has a number behind the reply code that is no "
-                                           "enhanced status code such as 4.5.0"},
-        {.template = "451 4.05.0 x", .error = "has a number behind the reply code that is no "
-                                              "enhanced status code such as 4.5.0"},
-        {.template = "451 4.5.0.1 x", .error = "has a number behind the reply code that is no "
-                                               "enhanced status code such as 4.5.0"},
-        {.template = "554 3 octets", .error = "has a number behind the reply code that is no "
-                                              "enhanced status code such as 5.5.0"},
+        {.template = "4.5.0 x",
+         .error = "has an enhanced status code, but no reply code such as "
+                  "451 before it"},
+        {.template = "451 5.5.0 x",
+         .error = "has the reply code 451 and the enhanced status "
+                  "code 5.5.0, which are not of one class"},
+        {.template = "554 4.5.0 x",
+         .error = "has the reply code 554 and the enhanced status "
+                  "code 4.5.0, which are not of one class"},
+        {.template = "451 4.5 x",
+         .error = "has a number behind the reply code that is no "
+                  "enhanced status code such as 4.5.0"},
+        {.template = "451 4.05.0 x",
+         .error = "has a number behind the reply code that is no "
+                  "enhanced status code such as 4.5.0"},
+        {.template = "451 4.5.0.1 x",
+         .error = "has a number behind the reply code that is no "
+                  "enhanced status code such as 4.5.0"},
+        {.template = "554 3 octets",
+         .error = "has a number behind the reply code that is no "
+                  "enhanced status code such as 5.5.0"},
         {.template = "a\r\n250 Ok", .error = "has an octet that is not printable US-ASCII"},
         {.template = "caf\xc3\xa9", .error = "has an octet that is not printable US-ASCII"},
         {.template = "\x7f", .error = "has an octet that is not printable US-ASCII"},
@@ -119,16 +126,15 @@ static void test_the_longest_reply_fits_a_line(void **state)
 {
     static const char template[] = "%d%r%s%v%q%q%q%q%q" A_HUNDRED "01";
     char long_id[301], text[REPLY_TEXT_SIZE], error[200];
-    struct reply_facts facts = {INT64_MAX, INT64_MAX, INT64_MAX, long_id,
-                                VERDICT_FAILED_ELSEWHERE};
+    struct reply_facts facts = {INT64_MAX, INT64_MAX, INT64_MAX, long_id, VERDICT_FAILED_ELSEWHERE};
     struct reply reply;
     (void)state;
     memset(long_id, 'Q', sizeof(long_id) - 1);
     long_id[sizeof(long_id) - 1] = '\0';
     assert_int_equal(reply_parse(template, &reply, error, sizeof(error)), 0);
     assert_int_equal(strlen(reply_expand(template, &facts, text)), 495);
-    assert_int_equal(reply_parse("%d%r%s%v%q%q%q%q%q" A_HUNDRED "012", &reply, error,
-                                 sizeof(error)), -1);
+    assert_int_equal(
+        reply_parse("%d%r%s%v%q%q%q%q%q" A_HUNDRED "012", &reply, error, sizeof(error)), -1);
     for (int i = 0; i < VERDICT_COUNT; i++) /* no verdict is longer than reckoned with */
         assert_true(strlen(verdict_name((enum verdict)i)) <= strlen("failed_elsewhere"));
 }

@@ -80,12 +80,9 @@ static void test_no_rules_say_nothing(void **state)
 static void test_each_question_has_its_longest_prefix(void **state)
 {
     static const struct row rows[] = {
-        {"0.0.0.0/0", CHUNKING_ALWAYS, UNSAID},
-        {"192.0.2.0/24", CHUNKING_NEVER, ACTION_REJECT},
-        {"192.0.2.128/25", UNSAID, ACTION_HOLD},
-        {"192.0.2.200", CHUNKING_ADAPTIVE, UNSAID},
-        {"2001:db8::/32", CHUNKING_NEVER, UNSAID},
-        {"2001:db8:1::/48", UNSAID, ACTION_ACCEPT},
+        {"0.0.0.0/0", CHUNKING_ALWAYS, UNSAID},    {"192.0.2.0/24", CHUNKING_NEVER, ACTION_REJECT},
+        {"192.0.2.128/25", UNSAID, ACTION_HOLD},   {"192.0.2.200", CHUNKING_ADAPTIVE, UNSAID},
+        {"2001:db8::/32", CHUNKING_NEVER, UNSAID}, {"2001:db8:1::/48", UNSAID, ACTION_ACCEPT},
     };
     struct rules *rules = rules_of(rows, COUNT(rows));
     (void)state;
@@ -138,8 +135,8 @@ static void test_as_a_linear_scan_has_it(void **state)
     (void)state;
     srand(4321);
     for (size_t i = 0; i < RULES; i++) {
-        struct address address = {{0x20, 0x01, [2] = (uint8_t)(rand() & 3),
-                                   [3] = (uint8_t)rand(), [15] = (uint8_t)(rand() & 1)}};
+        struct address address = {{0x20, 0x01, [2] = (uint8_t)(rand() & 3), [3] = (uint8_t)rand(),
+                                   [15] = (uint8_t)(rand() & 1)}};
         networks[i] = network_around(&address, 32, (unsigned)rand() % 33);
         if (rand() % 10 == 0)
             networks[i] = network_around(&address, 32, 128);
@@ -151,8 +148,7 @@ static void test_as_a_linear_scan_has_it(void **state)
         struct address client = {{0x20, 0x01, [2] = (uint8_t)(rand() & 3), [3] = (uint8_t)rand(),
                                   [15] = (uint8_t)(rand() & 1)}};
         char text[NETWORK_TEXT_SIZE];
-        expect(rules, address_format(&client, text),
-               by_hand(rows, networks, RULES, &client, true),
+        expect(rules, address_format(&client, text), by_hand(rows, networks, RULES, &client, true),
                by_hand(rows, networks, RULES, &client, false));
     }
     rules_free(&rules);

@@ -16,6 +16,7 @@
 #include "milter/options.h"
 #include "milter/reply.h"
 #include "milter/settings.h"
+#include "tests/unit/settings_dump.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TEN "0123456789"
@@ -60,8 +61,7 @@ static const struct refusal refusals[] = {
      "f:1: unknown key \"actions.mismatches\", did you mean \"actions.mismatch\"?"},
     {"actions = { stalled = \"accept\"; };",
      "f:1: actions.stalled: nothing can be answered to this verdict"},
-    {"replies = { lost = \"x\"; };",
-     "f:1: replies.lost: nothing can be answered to this verdict"},
+    {"replies = { lost = \"x\"; };", "f:1: replies.lost: nothing can be answered to this verdict"},
     {"mode = \"enforce\";\nmode = \"observe\";", "f:2: a key is set twice"},
     {"limits = { max_chunk = 1; };\nlimits = { max_chunks = 1; };", "f:2: a key is set twice"},
     {"limits = { max_chunk = { a = 1; }; };",
@@ -99,8 +99,7 @@ static const struct refusal refusals[] = {
     {"mode = \"\";", "f:1: mode: \"\" is not one of \"enforce\", \"observe\""},
     {"mode = \"Observe\";",
      "f:1: mode: \"Observe\" is not one of \"enforce\", \"observe\"; did you mean \"observe\"?"},
-    {"mta = \"exim\";",
-     "f:1: mta: \"exim\" is not one of \"auto\", \"postfix\", \"sendmail\""},
+    {"mta = \"exim\";", "f:1: mta: \"exim\" is not one of \"auto\", \"postfix\", \"sendmail\""},
     {"actions = { mismatch = \"discard\"; };",
      "f:1: actions.mismatch: \"discard\" is not one of \"accept\", \"tag\", \"hold\", "
      "\"tempfail\", \"reject\""},
@@ -110,8 +109,7 @@ static const struct refusal refusals[] = {
      "f:1: log.target: \"file\" is not one of \"syslog\", \"stderr\", \"journal\""},
     {"log = { level = \"warn\"; };",
      "f:1: log.level: \"warn\" is not one of \"error\", \"warning\", \"info\", \"debug\""},
-    {"mode = \"a\\x1b[31m\\n\";",
-     "f:1: mode: \"a?[31m?\" is not one of \"enforce\", \"observe\""},
+    {"mode = \"a\\x1b[31m\\n\";", "f:1: mode: \"a?[31m?\" is not one of \"enforce\", \"observe\""},
     /* Numbers, sizes, times */
     {"suppression = { threshold = 0; };",
      "f:1: suppression.threshold: 0 is out of range, must be at least 1"},
@@ -421,8 +419,8 @@ static void test_values(void **state)
 static void test_the_journal_needs_libsystemd(void **state)
 {
     char error[SETTINGS_ERROR_SIZE];
-    const struct settings *settings = load("log = { target = \"journal\"; };", error,
-                                           sizeof(error));
+    const struct settings *settings =
+        load("log = { target = \"journal\"; };", error, sizeof(error));
     (void)state;
     if (log_target_is_built_in(LOG_TARGET_JOURNAL))
         assert_int_equal(settings->log_target, LOG_TARGET_JOURNAL);
@@ -480,45 +478,6 @@ static void test_what_needs_a_restart(void **state)
 
 /* -- the dump ------------------------------------------------------------------------------ */
 
-/* Writes all options as a file, groups written out; the caller frees it. */
-static char *dump(const struct settings *settings)
-{
-    char *text, open[64] = "";
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-
-    assert_non_null(out);
-    for (size_t i = 0; i < settings_option_count(); i++) {
-        struct option_view view;
-        settings_option_view(settings, i, &view);
-        const char *dot = strchr(view.name, '.');
-        size_t length = dot != NULL ? (size_t)(dot - view.name) : 0;
-        if (open[0] != '\0' && (strlen(open) != length || strncmp(open, view.name, length) != 0)) {
-            fputs("};\n", out);
-            open[0] = '\0';
-        }
-        if (dot != NULL && open[0] == '\0') {
-            snprintf(open, sizeof(open), "%.*s", (int)length, view.name);
-            fprintf(out, "%s = {\n", open);
-        }
-        fprintf(out, "%s = %s;\n", dot != NULL ? dot + 1 : view.name, view.value);
-    }
-    fputs(open[0] != '\0' ? "};\n" : "", out);
-    assert_int_equal(fclose(out), 0);
-    return text;
-}
-
-static void expect_equal(const struct settings *a, const struct settings *b)
-{
-    for (size_t i = 0; i < settings_option_count(); i++) {
-        struct option_view of_a, of_b;
-        settings_option_view(a, i, &of_a);
-        settings_option_view(b, i, &of_b);
-        assert_string_equal(of_a.value, of_b.value);
-        assert_string_equal(of_a.preset, of_b.preset);
-    }
-}
-
 static void test_the_dump_loads_again(void **state)
 {
     static const char *const texts[] = {
@@ -538,10 +497,10 @@ static void test_the_dump_loads_again(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         const struct settings *first = must_load(texts[i]);
-        char *text = dump(first);
+        char *text = settings_dump(first);
         const struct settings *second = must_load(text);
         struct option_view view;
-        expect_equal(first, second);
+        assert_true(settings_are_equal(first, second));
         for (size_t j = 0; j < settings_option_count(); j++) {
             settings_option_view(second, j, &view);
             assert_true(view.line > 0);
@@ -691,8 +650,10 @@ static void test_files_that_cannot_be_read(void **state)
     assert_null(settings_load("/dev/zero", error, sizeof(error)));
     assert_string_equal(error, "/dev/zero: cannot be read: it is no regular file");
     write_file("main.conf", "\n@include \"sub/none.conf\"\n");
-    snprintf(want, sizeof(want), "main.conf:2: cannot include \"%s/sub/none.conf\": "
-             "No such file or directory", folder);
+    snprintf(want, sizeof(want),
+             "main.conf:2: cannot include \"%s/sub/none.conf\": "
+             "No such file or directory",
+             folder);
     expect_file_error("main.conf", want);
     write_file("main.conf", "\n@include \"/tmp\"\n");
     expect_file_error("main.conf", "main.conf:2: cannot include \"/tmp\": it is a folder");
@@ -715,8 +676,10 @@ static void test_too_much_text(void **state)
     assert_non_null(settings);
     settings_unref(&settings);
     write_file("main.conf", "@include \"sub/next.conf\"\n@include \"sub/next.conf\"\n");
-    snprintf(want, sizeof(want), "main.conf:2: cannot include \"%s/sub/next.conf\": "
-             "the configuration is larger than 1 MiB", folder);
+    snprintf(want, sizeof(want),
+             "main.conf:2: cannot include \"%s/sub/next.conf\": "
+             "the configuration is larger than 1 MiB",
+             folder);
     expect_file_error("main.conf", want);
 }
 
@@ -742,8 +705,8 @@ static void test_the_last_reference_frees(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(threads); i++) {
         const struct settings *its = settings_ref(settings);
-        assert_int_equal(pthread_create(&threads[i], NULL, use_and_drop,
-                                        (void *)(uintptr_t)its), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, use_and_drop, (void *)(uintptr_t)its),
+                         0);
     }
     settings_unref(&settings);
     for (size_t i = 0; i < COUNT(threads); i++)
