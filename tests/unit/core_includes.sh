@@ -2,11 +2,12 @@
 # The core is pure: no file of it includes a header of a library, or a header of ours that does,
 # and none does I/O or asks the time.
 milter=${srcdir:-.}/milter
-core='content conversation network network_tree plain_lines rules smtp_command suppression
-transfer verdict'
-interfaces='log settings' # of these just the headers
+# What milter.am puts into libcore.a, and the headers alone of log and settings.
+core=$(sed -n '/^milter_libcore_a_SOURCES/,/[^\\]$/p' "$milter/milter.am" | tr ' \t' '\n\n' |
+    sed -n 's/^milter\/\(.*\)\.c$/\1/p')
+interfaces='log settings'
 allowed=' assert ctype inttypes limits stdarg stdbool stddef stdint stdio stdlib string strings
- arpa/inet netinet/in sys/socket sys/types '
+ arpa/inet netinet/in sys/queue sys/socket sys/types '
 input_output='\b(printf|fprintf|open|read|write|socket|send|recv|fopen|getenv|time) *\('
 failed=0
 
@@ -30,6 +31,9 @@ check()
     fi
 }
 
+for name in content conversation smtp_command suppression transfer verdict; do
+    echo " $(echo $core) " | grep -q " $name " || complain "$name is not in libcore.a"
+done
 for name in $core; do
     [ -f "$milter/$name.h" ] || complain "there is no $milter/$name.h"
     for file in "$milter/$name.c" "$milter/$name.h"; do
