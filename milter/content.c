@@ -1,9 +1,13 @@
 #include "milter/content.h"
 
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
+#include "milter/plain_lines.h"
 #include "milter/smtp_command.h"
+
+static_assert(CONTENT_LINE_LIMIT_MIN >= PLAIN_LINE_MAX, "plain lines are never cut");
 
 void content_reset(struct content *content)
 {
@@ -16,86 +20,84 @@ void content_reset(struct content *content)
     content->tail_length = 0;
 }
 
+/* A line without its line end. */
+struct line {
+    const char *text; /* `seen` octets of it: all, or the first CONTENT_HEAD_SIZE */
+    size_t seen;
+    uint64_t length;
+    uint64_t end; /* offset in the body behind its line end */
+};
+
 /* RFC 2046 section 5.1.1: a delimiter is two dashes and 1 to 70 octets; blanks may follow. */
-static size_t delimiter_length(const char *line, size_t length)
+static size_t delimiter_length(const struct line *line)
 {
-    if (length < 3 || line[0] != '-' || line[1] != '-')
+    size_t length = line->seen;
+    if (line->length != length || length < 3 || line->text[0] != '-' || line->text[1] != '-')
         return 0;
-    while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+    while (length > 0 && (line->text[length - 1] == ' ' || line->text[length - 1] == '\t'))
         length--;
     return length >= 3 && length <= 74 ? length : 0;
 }
 
-static bool is_part_header(const char *line, size_t length)
+static bool is_part_header(const struct line *line)
 {
-    return length > 8 && strncasecmp(line, "Content-", 8) == 0 && memchr(line, ':', length) != NULL;
+    return line->seen > 8 && strncasecmp(line->text, "Content-", 8) == 0 &&
+           memchr(line->text, ':', line->seen) != NULL;
 }
 
 /* Finds the outermost boundary: a delimiter line with a part's header behind it. Then waits for
  * its close delimiter. */
-static void look_for_multipart(struct content *content, const char *line, size_t length)
+static void look_for_multipart(struct content *content, const struct line *line)
 {
     if (content->part_opened) {
         content->part_opened = false;
-        if (is_part_header(line, length)) {
+        if (is_part_header(line)) {
             memcpy(content->boundary, content->candidate, content->candidate_length);
             content->boundary_length = content->candidate_length;
             return;
         }
     }
-    size_t delimiter = delimiter_length(line, length);
+    size_t delimiter = delimiter_length(line);
     if (delimiter == 0)
         return;
-    if (content->boundary_length == 0) {
-        memcpy(content->candidate, line, delimiter);
+    if (content->boundary_length == 0 && content->lines <= CONTENT_PREAMBLE_LINES) {
+        memcpy(content->candidate, line->text, delimiter);
         content->candidate_length = delimiter;
         content->part_opened = true;
-    } else if (delimiter == content->boundary_length + 2 &&
-               memcmp(line, content->boundary, content->boundary_length) == 0 &&
-               memcmp(line + delimiter - 2, "--", 2) == 0) {
+    } else if (content->boundary_length > 0 && delimiter == content->boundary_length + 2 &&
+               memcmp(line->text, content->boundary, content->boundary_length) == 0 &&
+               memcmp(line->text + delimiter - 2, "--", 2) == 0) {
         content->boundary_closed = true;
     }
 }
 
-static void note_command(struct content *content, const char *line, size_t length, size_t end)
+static void note_command(struct content *content, const struct line *line)
 {
-    if (length < 6 || strncasecmp(line, "BDAT ", 5) != 0 ||
+    if (line->seen != line->length || line->seen < 6 || strncasecmp(line->text, "BDAT ", 5) != 0 ||
         content->command_count == CONTENT_COMMANDS_KEPT ||
-        !smtp_line_is_exact_command(line, length))
+        !smtp_line_is_exact_command(line->text, line->seen))
         return;
-    content->command_ends[content->command_count] = content->octets + end;
-    content->command_lengths[content->command_count++] = (uint32_t)(length + 2);
+    content->command_ends[content->command_count] = line->end;
+    content->command_lengths[content->command_count++] = (uint32_t)(line->length + 2);
 }
 
-/* One whole line without its line end. `seen` octets of it are at `line`, enough for every look;
- * `end` octets of the piece now fed are used up with it. */
-static void end_line(struct content *content, const char *line, size_t seen, uint64_t length,
-                     size_t end)
+static void end_line(struct content *content, const struct line *line)
 {
     content->lines++;
-    if (length >= CONTENT_LINE_LIMIT_MIN) {
-        content->splits += length / CONTENT_LINE_LIMIT;
-        content->splits_most += length / CONTENT_LINE_LIMIT_MIN;
+    if (line->length >= CONTENT_LINE_LIMIT_MIN) {
+        content->splits += line->length / CONTENT_LINE_LIMIT;
+        content->splits_most += line->length / CONTENT_LINE_LIMIT_MIN;
     }
-    if (seen == 0) {
+    if (line->seen == 0) {
         content->part_opened = false;
         return;
     }
-    switch (line[0]) {
-    case '.':
-        if (seen == 1 || line[1] != '.')
-            content->dot_lines++;
-        break;
-    case 'B':
-    case 'b':
-        if (seen == length)
-            note_command(content, line, seen, end);
-        break;
-    default:
-        break;
-    }
-    if (content->part_opened || line[0] == '-')
-        look_for_multipart(content, line, seen);
+    if (line->text[0] == '.' && (line->seen == 1 || line->text[1] != '.'))
+        content->dot_lines++;
+    else if (line->text[0] == 'B' || line->text[0] == 'b')
+        note_command(content, line);
+    if (content->part_opened || line->text[0] == '-')
+        look_for_multipart(content, line);
 }
 
 static size_t without_cr(const char *line, size_t length)
@@ -128,40 +130,53 @@ static void keep_tail(struct content *content, const char *data, size_t length)
     content->tail_length = kept + length;
 }
 
-/* Ends the line whose begin was kept from earlier pieces. */
-static void end_kept_line(struct content *content, const char *data, size_t length, size_t end)
+/* Ends the line whose begin was kept from earlier pieces; `rest` octets of it are at `data`, with
+ * its line end they are the first `end` octets of the piece. */
+static void end_kept_line(struct content *content, const char *data, size_t rest, size_t end)
 {
-    keep_head(content, data, length);
-    bool whole = content->line_length == content->head_length;
-    uint64_t full = content->line_length;
-    size_t seen = content->head_length;
-    if (whole)
-        full = seen = without_cr(content->head, seen);
-    else if (length > 0 && data[length - 1] == '\r')
-        full--;
-    end_line(content, content->head, seen, full, end);
+    char last = rest > 0 ? data[rest - 1] : content->tail[content->tail_length - 1];
+    keep_head(content, data, rest);
+    uint64_t length = content->line_length - (last == '\r' ? 1 : 0);
+    size_t seen = length < content->head_length ? (size_t)length : content->head_length;
+    end_line(content, &(struct line){content->head, seen, length, content->octets + end});
     content->line_length = 0;
     content->head_length = 0;
+}
+
+/* Takes the line at the begin of `data`, or the rest of it; `at` is its offset in the piece.
+ * Returns its octets with its line end. */
+static size_t take_line(struct content *content, const char *data, size_t length, size_t at)
+{
+    const char *newline = memchr(data, '\n', length);
+    if (newline == NULL) {
+        keep_head(content, data, length);
+        return length;
+    }
+    size_t rest = (size_t)(newline - data);
+    if (content->line_length > 0) {
+        end_kept_line(content, data, rest, at + rest + 1);
+        return rest + 1;
+    }
+    size_t whole = without_cr(data, rest);
+    size_t seen = whole < CONTENT_HEAD_SIZE ? whole : CONTENT_HEAD_SIZE;
+    end_line(content, &(struct line){data, seen, whole, content->octets + at + rest + 1});
+    return rest + 1;
 }
 
 void content_feed(struct content *content, const char *data, size_t length)
 {
     size_t at = 0;
     while (at < length) {
-        const char *line = data + at;
-        const char *newline = memchr(line, '\n', length - at);
-        if (newline == NULL) {
-            keep_head(content, line, length - at);
-            break;
+        size_t look = at + 1;
+        if (content->line_length == 0 && !content->part_opened) {
+            struct plain_lines plain = plain_lines_skip(data + at, length - at);
+            content->lines += plain.lines;
+            look = at + plain.look;
+            at += plain.skipped;
         }
-        size_t span = (size_t)(newline - line);
-        at += span + 1;
-        if (content->line_length > 0) {
-            end_kept_line(content, line, span, at);
-        } else {
-            span = without_cr(line, span);
-            end_line(content, line, span, span, at);
-        }
+        do
+            at += take_line(content, data + at, length - at, at);
+        while (at < look);
     }
     keep_tail(content, data, length);
     content->octets += length;

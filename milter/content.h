@@ -20,6 +20,10 @@
 /* Octets kept of a line's begin: a MIME boundary of 70 octets, dashes and CR (RFC 2046 5.1.1). */
 #define CONTENT_HEAD_SIZE 80
 
+/* A multipart's first delimiter stands within this many lines of the body; what comes later is
+ * quoted in a text. */
+#define CONTENT_PREAMBLE_LINES 32
+
 /* BDAT command lines inside the text whose ends are kept; the rest goes uncounted. */
 #define CONTENT_COMMANDS_KEPT 16
 

@@ -61,6 +61,7 @@ static void reset_message(struct conversation *conversation)
 {
     transfer_reset(&conversation->transfer);
     conversation->milter_joined = false;
+    conversation->has_envelope = false;
     conversation->judged = false;
     conversation->judgement = (struct judgement){VERDICT_NONE, 0};
 }
@@ -83,12 +84,19 @@ void conversation_begin(struct conversation *conversation, const struct address 
     set_state(conversation, CONVERSATION_CONNECTED);
 }
 
+/* True if the octets of such a transfer were read and thrown away. Not so where nobody knows. */
+static bool was_in_vain(enum verdict verdict)
+{
+    return verdict == VERDICT_FAILED_ELSEWHERE || verdict == VERDICT_ABANDONED ||
+           verdict == VERDICT_REFUSED;
+}
+
 /* Puts the judgement of the message at hand into the result and starts afresh. */
 static void hand_out(struct step *step, struct judgement judgement)
 {
     struct conversation *conversation = step->conversation;
     struct conversation_result *result = step->result;
-    if (!verdict_is_clean(judgement.verdict))
+    if (was_in_vain(judgement.verdict))
         conversation->declared_in_vain =
             add_saturated(conversation->declared_in_vain, conversation->transfer.declared);
     result->has_ended = true;
@@ -235,10 +243,11 @@ static void take_mail(struct step *step)
     struct conversation *conversation = step->conversation;
     struct transfer *transfer = &conversation->transfer;
     const struct smtp_command *command = step->command;
-    if (!command->malformed)
-        conversation->spent = false;
+    if (command->malformed)
+        return; /* Postfix answers 501 and stays where it was */
     conversation->whole = true;
     reset_message(conversation);
+    conversation->has_envelope = true;
     transfer->has_size = command->has_size;
     transfer->size = command->size;
     transfer->body_type = command->body;
@@ -250,9 +259,31 @@ static void take_mail(struct step *step)
 static void take_hello(struct step *step)
 {
     struct conversation *conversation = step->conversation;
-    if (!step->command->malformed)
-        copy_printable(conversation->helo, sizeof(conversation->helo),
-                       step->command->argument.text, step->command->argument.length);
+    if (step->command->malformed)
+        return; /* Postfix answers 501 and stays where it was */
+    copy_printable(conversation->helo, sizeof(conversation->helo), step->command->argument.text,
+                   step->command->argument.length);
+    reset_message(conversation);
+    set_state(conversation, CONVERSATION_GREETED);
+}
+
+/* After a BDAT transfer Postfix may still hold its recipients, but no queue file: it takes a new
+ * MAIL and a new RCPT to make DATA and BDAT safe again. */
+static void take_rcpt(struct step *step)
+{
+    struct conversation *conversation = step->conversation;
+    if (conversation->spent && step->rules->guard && !conversation->has_envelope)
+        step->result->replacement = GUARD_COMMAND;
+    else if (!step->command->malformed)
+        conversation->spent = false;
+}
+
+static void take_rset(struct step *step)
+{
+    struct conversation *conversation = step->conversation;
+    if (step->command->malformed)
+        return; /* Postfix answers 501 and stays where it was */
+    conversation->spent = false;
     reset_message(conversation);
     set_state(conversation, CONVERSATION_GREETED);
 }
@@ -275,14 +306,16 @@ static bool interrupts_chunks(struct step *step)
     switch (step->command->verb) {
     case SMTP_VERB_BDAT:
         return false;
-    case SMTP_VERB_RSET:
     case SMTP_VERB_QUIT:
-    case SMTP_VERB_EHLO:
-    case SMTP_VERB_HELO:
-    case SMTP_VERB_STARTTLS:
-    case SMTP_VERB_XCLIENT:
         note_line(step);
         return true;
+    case SMTP_VERB_RSET:
+    case SMTP_VERB_EHLO:
+    case SMTP_VERB_HELO:
+        note_line(step);
+        if (!step->command->malformed)
+            return true;
+        break; /* Postfix answers 501 and stays in the message */
     case SMTP_VERB_NONE:
         note_line(step);
         transfer->evidence |= EVIDENCE_FOREIGN_INPUT;
@@ -346,17 +379,15 @@ static void take_command(struct step *step)
         take_hello(step);
         break;
     case SMTP_VERB_RCPT:
-        if (conversation->spent && step->rules->guard)
-            step->result->replacement = GUARD_COMMAND;
+        if (!in_chunks)
+            take_rcpt(step);
         break;
     case SMTP_VERB_DATA:
         if (!in_chunks)
             take_data(step);
         break;
     case SMTP_VERB_RSET:
-        conversation->spent = false;
-        reset_message(conversation);
-        set_state(conversation, CONVERSATION_GREETED);
+        take_rset(step);
         break;
     case SMTP_VERB_XCLIENT:
         conversation->proxied = true;
@@ -403,6 +434,8 @@ void conversation_admit(struct conversation *conversation, const char *queue_id,
 {
     struct transfer *transfer = &conversation->transfer;
     transfer->admitted = true;
+    if (!conversation->has_envelope)
+        transfer->whole = false; /* Postfix knows of a MAIL that we did not see */
     copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id, strlen(queue_id));
     copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
                    strlen(client_name));
@@ -420,6 +453,9 @@ void conversation_receive(struct conversation *conversation, const char *queue_i
         return;
     transfer->has_received = true;
     transfer->received = received;
+    /* Of a message without octets Postfix tells the SIZE of MAIL instead (smtpd_check.c). */
+    if (transfer->chunk_count > 0 && transfer->declared == 0)
+        transfer->received = 0;
     transfer->recipients = recipients;
 }
 

@@ -67,7 +67,8 @@ struct conversation {
     uint64_t declared_in_vain; /* of those, in transfers that Postfix refused or that the client
                                   gave up (guard) */
     bool milter_joined;        /* the milter saw the begin of the message at hand */
-    bool spent;                /* a BDAT transfer ended and no MAIL came since (guard) */
+    bool has_envelope;         /* MAIL was seen for the message at hand */
+    bool spent;                /* a BDAT transfer ended; no MAIL and RCPT came since (guard) */
     bool judged;               /* the milter has judged the message at hand */
     struct judgement judgement;
     struct transfer transfer;  /* the message at hand */

@@ -33,9 +33,10 @@ static const struct verb_row verbs[] = {
     {"X-EXPS", SMTP_VERB_OTHER},  {"X-LINK2STATE", SMTP_VERB_OTHER},
 };
 
+/* What parts words for Postfix: isspace() of the C locale. */
 static bool is_blank(char c)
 {
-    return c == ' ' || c == '\t';
+    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static bool slice_is(struct slice word, const char *text)
@@ -48,14 +49,53 @@ static bool slice_starts(struct slice word, const char *text)
     return word.length >= strlen(text) && strncasecmp(word.text, text, strlen(text)) == 0;
 }
 
-/* Takes the next word off *rest; an empty slice at the end. */
-static struct slice next_word(struct slice *rest)
+/* The end of the quoted part that begins at text[at] with `<` or `"`: the offset behind its
+ * closing character, or `length` with *broken set. In it quotes go before angle brackets, both
+ * nest, and a backslash takes the next character's meaning. */
+static size_t skip_quoted(struct slice text, size_t at, bool *broken)
 {
-    while (rest->length > 0 && is_blank(*rest->text))
-        rest->text++, rest->length--;
-    struct slice word = {rest->text, 0};
-    while (rest->length > 0 && !is_blank(*rest->text))
-        rest->text++, rest->length--, word.length++;
+    size_t brackets = text.text[at] == '<' ? 1 : 0;
+    bool quoted = brackets == 0;
+    for (at++; at < text.length; at++) {
+        char c = text.text[at];
+        if (c == '\\')
+            at++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && c == '<')
+            brackets++;
+        else if (!quoted && c == '>')
+            brackets--;
+        if (!quoted && brackets == 0)
+            return at + 1;
+    }
+    *broken = true;
+    return text.length;
+}
+
+/* Takes the next word off *rest as smtpd_token.c does: "from:" and "to:" end a word, what
+ * stands in quotes or angle brackets is part of it, blanks and all. An empty slice at the end.
+ * *broken is set if a quote is not closed. */
+static struct slice next_token(struct slice *rest, bool *broken)
+{
+    size_t at = 0;
+    while (at < rest->length && is_blank(rest->text[at]))
+        at++;
+    struct slice text = {rest->text + at, rest->length - at};
+    struct slice word = {text.text, 0};
+    for (at = 0; at < text.length && !is_blank(text.text[at]);) {
+        char c = text.text[at];
+        if (c == '<' || c == '"') {
+            at = skip_quoted(text, at, broken);
+            continue;
+        }
+        at += c == '\\' && at + 1 < text.length ? 2 : 1;
+        word.length = at;
+        if (c == ':' && (slice_is(word, "to:") || slice_is(word, "from:")))
+            break;
+    }
+    word.length = at;
+    *rest = (struct slice){text.text + at, text.length - at};
     return word;
 }
 
@@ -97,50 +137,24 @@ static enum smtp_verb find_verb(struct slice word)
 /* RFC 3030 section 2: BDAT chunk-size [LAST]. */
 static void parse_bdat(struct slice rest, struct smtp_command *command)
 {
-    bool sized = parse_octets(next_word(&rest), &command->octets);
-    struct slice marker = next_word(&rest);
+    bool broken = false;
+    bool sized = parse_octets(next_token(&rest, &broken), &command->octets);
+    struct slice marker = next_token(&rest, &broken);
     command->last = slice_is(marker, "LAST");
     command->malformed = !sized || (marker.length > 0 && !command->last) || trim(rest).length > 0;
 }
 
-/* Takes "<path>" (or a bare path) off *rest; angle brackets may hold quoted blanks. */
-static struct slice take_path(struct slice *rest)
+/* Takes "FROM:<path>" or "TO:<path>" off *rest; the path comes without its brackets. */
+static bool take_path(struct slice *rest, const char *keyword, struct slice *path)
 {
-    *rest = trim(*rest);
-    if (rest->length == 0 || *rest->text != '<')
-        return next_word(rest);
-    struct slice path = {rest->text + 1, 0};
-    bool quoted = false;
-    size_t i = 1;
-    for (; i < rest->length; i++) {
-        char c = rest->text[i];
-        if (c == '\\' && i + 1 < rest->length)
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (c == '>' && !quoted)
-            break;
-    }
-    path.length = i - 1;
-    size_t used = i < rest->length ? i + 1 : i;
-    rest->text += used;
-    rest->length -= used;
-    return path;
-}
-
-/* Takes "FROM:" or "TO:" off *rest; blanks around the colon are let pass as Postfix does. */
-static bool take_keyword(struct slice *rest, const char *keyword)
-{
-    struct slice text = trim(*rest);
-    if (!slice_starts(text, keyword))
+    bool broken = false;
+    if (!slice_is(next_token(rest, &broken), keyword))
         return false;
-    text.text += strlen(keyword);
-    text.length -= strlen(keyword);
-    text = trim(text);
-    if (text.length == 0 || *text.text != ':')
+    *path = next_token(rest, &broken);
+    if (path->length == 0 || broken)
         return false;
-    rest->text = text.text + 1;
-    rest->length = text.length - 1;
+    if (path->length >= 2 && path->text[0] == '<' && path->text[path->length - 1] == '>')
+        *path = (struct slice){path->text + 1, path->length - 2};
     return true;
 }
 
@@ -161,27 +175,25 @@ static void parse_mail_parameter(struct slice word, struct smtp_command *command
 
 static void parse_mail(struct slice rest, struct smtp_command *command)
 {
-    if (!take_keyword(&rest, "FROM")) {
-        command->malformed = true;
+    bool broken = false;
+    command->malformed = !take_path(&rest, "FROM:", &command->argument);
+    if (command->malformed)
         return;
-    }
-    command->argument = take_path(&rest);
-    for (struct slice word = next_word(&rest); word.length > 0; word = next_word(&rest))
+    for (struct slice word = next_token(&rest, &broken); word.length > 0;
+         word = next_token(&rest, &broken))
         parse_mail_parameter(word, command);
 }
 
 static void parse_rcpt(struct slice rest, struct smtp_command *command)
 {
-    if (!take_keyword(&rest, "TO"))
-        command->malformed = true;
-    else
-        command->argument = take_path(&rest);
+    command->malformed = !take_path(&rest, "TO:", &command->argument);
 }
 
 void smtp_command_parse(const char *line, size_t length, struct smtp_command *command)
 {
     struct slice rest = {line, length};
-    struct slice word = next_word(&rest);
+    bool broken = false;
+    struct slice word = next_token(&rest, &broken);
     *command = (struct smtp_command){.verb = find_verb(word), .argument = trim(rest)};
     switch (command->verb) {
     case SMTP_VERB_BDAT:

@@ -3,8 +3,9 @@
  * TLS, before Postfix parses it.
  *
  * The parser never fails: a line that is no SMTP command is SMTP_VERB_NONE. It reads lines as
- * Postfix does (smtpd_token.c: words apart by blanks, verbs in any case), since what counts
- * is what Postfix will make of the line. Pure; the result points into the line.
+ * Postfix does (smtpd_token.c: words apart by isspace(), quotes and angle brackets kept whole,
+ * "FROM:" and "TO:" words of their own, verbs in any case), since what counts is what Postfix
+ * will make of the line. Pure; the result points into the line.
  */
 #ifndef BDAT_SMTP_COMMAND_H
 #define BDAT_SMTP_COMMAND_H
@@ -43,7 +44,7 @@ struct smtp_command {
     enum smtp_verb verb;
     bool malformed;        /* the verb is known, its arguments break the verb's syntax */
     struct slice argument; /* HELO, EHLO: the name. MAIL, RCPT: the path without its brackets.
-                              Others: all behind the verb */
+                              Others, and where malformed: all behind the verb */
     uint64_t octets;       /* BDAT: the chunk size */
     bool last;             /* BDAT: LAST was given */
     bool has_size;         /* MAIL: SIZE was given (RFC 1870) */

@@ -10,11 +10,8 @@
 /* Trailing command lines that are looked at; more are surely a transcript. */
 #define COMMAND_TAIL_LINES 8
 
-/* A line of a header takes at least "X:" and CRLF. */
-#define HEADER_LINE_OCTETS 4
-
-/* CRs that may stand before one CRLF and still be line ends gone wrong (CR CR LF is common). */
-#define EXTRA_CR_PER_LINE 4
+/* A line counts at least two octets in R, its line end. */
+#define LINE_OCTETS 2
 
 void transfer_reset(struct transfer *transfer)
 {
@@ -50,26 +47,35 @@ struct bounds {
 };
 
 /* The header is not seen: its octets are what R has beyond the body, if no filter before us
- * changed the body. */
+ * changed the body. What such a filter took away counts as header here. */
 static struct bounds find_bounds(const struct transfer *transfer, const struct content *content,
                                  bool changed)
 {
     int64_t received = (int64_t)transfer->received;
     if (changed)
-        return (struct bounds){received / 2 + 1, received / CONTENT_LINE_LIMIT_MIN + 1};
+        return (struct bounds){received / LINE_OCTETS, received / CONTENT_LINE_LIMIT_MIN};
     int64_t header = received - (int64_t)content->octets;
     return (struct bounds){
-        (int64_t)content->lines + header / HEADER_LINE_OCTETS + 1,
+        (int64_t)content->lines + header / LINE_OCTETS,
         (int64_t)content->splits_most + header / CONTENT_LINE_LIMIT_MIN,
     };
 }
 
-/* True if line ends explain the drift wholly. */
+/* True if line ends explain the drift wholly. Postfix drops the CRs before a CRLF as far as
+ * they are in its line buffer. */
 static bool is_explained(int64_t drift, const struct bounds *bounds)
 {
     if (drift >= 0)
         return drift <= bounds->lines + 2 + 2 * bounds->splits;
-    return -drift <= EXTRA_CR_PER_LINE * bounds->lines;
+    return -drift <= CONTENT_LINE_LIMIT * bounds->lines;
+}
+
+/* What long lines leave of the drift. Where line_length_limit was raised they have no part in
+ * it: then all is left. */
+static int64_t find_residual(int64_t drift, const struct content *content)
+{
+    int64_t cuts = 2 * (int64_t)content->splits;
+    return drift >= cuts ? drift - cuts : drift;
 }
 
 /* Names the likeliest parts of an explained drift; `residual` is what long lines leave. */
@@ -144,7 +150,7 @@ struct judgement transfer_judge_message(const struct transfer *transfer,
 
     bool changed = content->octets > transfer->received;
     int64_t drift = transfer_drift(transfer);
-    int64_t residual = drift - 2 * (int64_t)content->splits;
+    int64_t residual = find_residual(drift, content);
     struct bounds bounds = find_bounds(transfer, content, changed);
     bool swallowed = false;
     if (changed) {
