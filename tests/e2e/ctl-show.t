@@ -165,7 +165,7 @@ subtest 'colours' => sub {
     unlike(ctl({env => {TERM => 'xterm'}}, @socket, 'transfers')->{out}, qr/\e/, 'none into a file');
     my ($program, $path) = (program('ctl/bdatctl'), $fake->path);
     my $on = qx{TERM=xterm script -qec '$program -s $path transfers' /dev/null};
-    like($on, qr/\e\[31mstalled +\e\[0m/, 'colours on a terminal');
+    like($on, qr/\e\[31mstalled *\e\[0m/, 'colours on a terminal');
     my $off = qx{NO_COLOR=1 TERM=xterm script -qec '$program -s $path transfers' /dev/null};
     unlike($off, qr/\e\[3/, 'not with NO_COLOR');
 };
