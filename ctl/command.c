@@ -32,6 +32,10 @@ const struct option global_options[] = {
     {                                                                                            \
         "limit", 'n', "COUNT", WORDS_NONE, help                                                  \
     }
+#define PLAN_OPTIONS                                                                             \
+    {"print", 0, NULL, WORDS_NONE, "only print the postconf commands"},                          \
+    {"yes", 'y', NULL, WORDS_NONE, "do not ask before writing"},                                   \
+    {"no-reload", 0, NULL, WORDS_NONE, "leave it to you to run postfix reload"}
 #define POSTFIX_OPTIONS                                                                          \
     {"config-dir", 'c', "DIR", WORDS_FOLDER, "Postfix's configuration folder (its own default)"},\
     {"config-file", 'f', "FILE", WORDS_FILE, "the daemon's configuration file"}
@@ -70,6 +74,19 @@ const struct command commands[] = {
     {"top", "", 0, 0, WORDS_NONE, run_top, "live screen: rates, verdicts, sessions, worst clients",
      {{"once", '1', NULL, WORDS_NONE, "write it once, as plain text"},
       {"delay", 'd', "SECONDS", WORDS_NONE, "time between two looks (2)"}}},
+    {"attach", "", 0, 0, WORDS_NONE, run_attach,
+     "set what Postfix needs, by postconf(1)",
+     {POSTFIX_OPTIONS, PLAN_OPTIONS,
+      {"force", 0, NULL, WORDS_NONE, "even though the daemon does not answer"}}},
+    {"detach", "", 0, 0, WORDS_NONE, run_detach, "undo exactly what attach has set",
+     {POSTFIX_OPTIONS, PLAN_OPTIONS}},
+    {"check", "", 0, 0, WORDS_NONE, run_check,
+     "say line by line whether all is set up right, and what mends what is not",
+     {POSTFIX_OPTIONS,
+      {"server", 0, "HOST:PORT", WORDS_NONE, "the server of the live test (from master.cf)"},
+      {"from", 0, "ADDRESS", WORDS_NONE, "its sender (the null sender)"},
+      {"to", 0, "ADDRESS", WORDS_NONE, "its recipient (postmaster); nothing is delivered"},
+      {"no-live", 0, NULL, WORDS_NONE, "no live test"}}},
     {"completion", "SHELL", 1, 1, WORDS_SHELL, run_completion,
      "write the completion for bash or zsh", {{0}}},
     {0},

@@ -14,6 +14,9 @@
 #define RECORD_NAME "bdat-milter.attached.json"
 #define COPY_SUFFIX ".before-bdat-milter"
 
+/* In place of a digest: the file was edited between two attaches, no copy fits any more. */
+#define EDITED "edited"
+
 static char *record_path(const char *config_dir)
 {
     return text_format("%s/%s", config_dir, RECORD_NAME);
@@ -54,8 +57,14 @@ static int complain(const char *path)
 
 int undo_keep(json_t *record, const char *path)
 {
+    json_t *files = json_object_get(record, "files");
     if (undo_is_exact(record, path))
         return 0;
+    if (json_object_get(files, path) != NULL) {
+        /* Edited since an earlier attach: a copy of today would hold our parts already. */
+        json_object_set_new(files, path, json_string(EDITED));
+        return 0;
+    }
     size_t length;
     char *text = file_read(path, &length);
     if (text == NULL)
@@ -70,8 +79,9 @@ int undo_keep(json_t *record, const char *path)
 void undo_note(json_t *record, const char *path)
 {
     char digest[FILE_DIGEST_SIZE];
-    if (file_digest(path, digest))
-        json_object_set_new(json_object_get(record, "files"), path, json_string(digest));
+    json_t *files = json_object_get(record, "files");
+    if (strcmp(json_get_text(files, path), EDITED) != 0 && file_digest(path, digest))
+        json_object_set_new(files, path, json_string(digest));
 }
 
 int undo_restore(const char *path)
