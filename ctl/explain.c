@@ -1,0 +1,132 @@
+/* explain: from "this mail did not arrive" to the reason in one command. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/actions.h"
+#include "ctl/show.h"
+#include "ctl/story.h"
+#include "ctl/text.h"
+
+/* An address or a network in CIDR notation; anything else is taken for a queue id. */
+static bool is_address(const char *text)
+{
+    char address[64];
+    size_t length = strcspn(text, "/");
+    unsigned char octets[16];
+    if (length >= sizeof(address))
+        return false;
+    memcpy(address, text, length);
+    address[length] = '\0';
+    return inet_pton(AF_INET, address, octets) == 1 || inet_pton(AF_INET6, address, octets) == 1;
+}
+
+/* The daemon's object of a client, or NULL; the caller decrefs. */
+static json_t *find_client(const struct ctl *ctl, const char *address)
+{
+    char *segment = daemon_segment(address);
+    char *path = text_format("/v1/clients/%s", segment);
+    json_t *answer = daemon_try(ctl, path);
+    json_t *client = json_incref(json_array_get(json_object_get(answer, "clients"), 0));
+    json_decref(answer);
+    free(path);
+    free(segment);
+    return client;
+}
+
+static void tell(const struct ctl *ctl, const json_t *transfer, const json_t *client,
+                 const json_t *story)
+{
+    if (!ctl->json) {
+        size_t columns = style_columns(stdout);
+        story_print(story, stdout, columns > 100 ? 100 : columns, ctl->colour);
+        return;
+    }
+    json_t *all = json_pack("{sO*sO*sO}", "transfer", transfer, "client", client, "story", story);
+    daemon_print_json(all);
+    json_decref(all);
+}
+
+/* The transfer of that queue id among a list, newest first. */
+static const json_t *pick(const json_t *list, const char *id)
+{
+    size_t index;
+    const json_t *transfer;
+    json_array_foreach (list, index, transfer)
+        if (strcmp(json_get_text(transfer, "queue_id"), id) == 0)
+            return transfer;
+    return NULL;
+}
+
+static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
+{
+    json_t *recent, *stored = NULL, *status;
+    char *path = daemon_path("/v1/transfers", "queue_id", id, NULL);
+    enum exit_code code = daemon_get(ctl, path, &recent);
+    free(path);
+    if (code != EXIT_DONE)
+        return code;
+    const json_t *transfer = pick(json_object_get(recent, "transfers"), id);
+    if (transfer == NULL) {
+        path = daemon_path("/v1/incidents", "queue_id", id, "limit", "10000", NULL);
+        stored = daemon_try(ctl, path);
+        free(path);
+        transfer = pick(json_object_get(stored, "incidents"), id);
+    }
+    if (transfer == NULL) {
+        ctl_complain("nothing is known of queue id %s.\nOnly BDAT transfers are recorded (sound "
+                     "ones for a short while, others for store.keep). Was the message sent by "
+                     "DATA? Try the client's address: bdatctl explain ADDRESS", id);
+        code = EXIT_NO;
+    } else {
+        status = daemon_try(ctl, "/v1/status");
+        json_t *client = find_client(ctl, json_get_text(transfer, "client_address"));
+        json_t *story = story_of_transfer(transfer, client, json_get_text(status, "mode"));
+        tell(ctl, transfer, client, story);
+        json_decref(story);
+        json_decref(client);
+        json_decref(status);
+    }
+    json_decref(recent);
+    json_decref(stored);
+    return code;
+}
+
+static enum exit_code explain_client(const struct ctl *ctl, const char *address)
+{
+    json_t *recent;
+    char *path = daemon_path("/v1/transfers", "client", address, "limit", "1000", NULL);
+    enum exit_code code = daemon_get(ctl, path, &recent);
+    free(path);
+    if (code != EXIT_DONE)
+        return code;
+    path = daemon_path("/v1/incidents", "client", address, "limit", "1", NULL);
+    json_t *stored = daemon_try(ctl, path), *client = find_client(ctl, address);
+    json_t *status = daemon_try(ctl, "/v1/status");
+    free(path);
+    json_t *story = story_of_client(address, client, json_object_get(recent, "transfers"),
+                                    json_object_get(stored, "incidents"),
+                                    json_get_text(status, "mode"));
+    if (story == NULL) {
+        ctl_complain("nothing is known of %s: it has sent nothing by BDAT that is remembered, and "
+                     "has no strikes.\nDoes its mail reach this server at all? Postfix's log says: "
+                     "grep %s /var/log/mail.log", address, address);
+        code = EXIT_NO;
+    } else {
+        tell(ctl, NULL, client, story);
+    }
+    json_decref(story);
+    json_decref(status);
+    json_decref(client);
+    json_decref(stored);
+    json_decref(recent);
+    return code;
+}
+
+enum exit_code run_explain(const struct ctl *ctl, const struct invocation *invocation)
+{
+    const char *what = invocation->arguments[0];
+    return is_address(what) ? explain_client(ctl, what) : explain_transfer(ctl, what);
+}

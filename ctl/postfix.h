@@ -1,0 +1,63 @@
+/*
+ * A Postfix instance as postconf(1) shows it.
+ */
+#ifndef BDAT_CTL_POSTFIX_H
+#define BDAT_CTL_POSTFIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A service of master.cf. */
+struct postfix_service {
+    char *name, *type;    /* "smtp", "inet" */
+    bool chrooted;
+    char *command;        /* "smtpd" */
+};
+
+struct postfix {
+    char *config_dir;
+    char *queue_dir;
+    char *version;        /* "3.7.11" */
+    const char *asked_dir; /* of -c; NULL = Postfix's default instance */
+    struct postfix_service *services;
+    size_t service_count;
+};
+
+/* Asks postconf(1). 0, or -1 after saying what is wrong. */
+int postfix_open(struct postfix *postfix, const char *config_dir)
+    __attribute__((warn_unused_result));
+void postfix_close(struct postfix *postfix);
+
+/* The value of a parameter as written, or with $names replaced; the caller frees. */
+char *postfix_get(const struct postfix *postfix, const char *parameter, bool expanded);
+
+/* True if main.cf sets the parameter itself. */
+bool postfix_is_set(const struct postfix *postfix, const char *parameter);
+
+/* What master.cf sets for one service with -o; NULL if nothing. The caller frees. */
+char *postfix_get_override(const struct postfix *postfix, const struct postfix_service *service,
+                           const char *parameter);
+
+/* True for smtpd(8) of an inet or pass service: where clients arrive. */
+bool postfix_is_smtpd(const struct postfix_service *service);
+bool postfix_uses_postscreen(const struct postfix *postfix);
+
+/* True if any smtpd(8) runs chrooted in the queue directory. */
+bool postfix_has_chroot(const struct postfix *postfix);
+
+/* True from version major.minor on. */
+bool postfix_is_at_least(const struct postfix *postfix, int major, int minor);
+
+/* "NAME=VALUE" lines with postconf -e, names with postconf -X: count of them, one call each.
+ * 0, or -1 after saying what is wrong. */
+int postfix_edit(const struct postfix *postfix, const char *const *assignments, size_t count)
+    __attribute__((warn_unused_result));
+int postfix_forget(const struct postfix *postfix, const char *const *names, size_t count)
+    __attribute__((warn_unused_result));
+
+bool postfix_is_running(const struct postfix *postfix);
+
+/* postfix reload. 0, or -1 after saying what is wrong. */
+int postfix_reload(const struct postfix *postfix) __attribute__((warn_unused_result));
+
+#endif
