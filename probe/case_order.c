@@ -1,0 +1,162 @@
+/* BDAT out of place. */
+#include "probe/case_order.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe/run.h"
+
+void case_refused(struct run *run)
+{
+    struct reply reply;
+    if (run_open(run) && run_mail(run) &&
+        run_chunk(run, run->message.data, run->message.length, true, &reply) &&
+        run_expect_refused(run, &reply, "BDAT LAST without a recipient") &&
+        run_finish_in_step(run, true, reply.code))
+        run_pass(run, "The chunk was refused (%d), its octets were discarded, and the session "
+                      "stayed in step.",
+                 reply.code);
+}
+
+/* Reads the replies to MAIL, RCPT (if one was sent) and BDAT. */
+static bool read_refusals(struct run *run, bool recipient, struct reply *reply)
+{
+    struct session *session = &run->session;
+    if (!session_reply(session, reply, run->options->timeout_ms))
+        return run_trouble(run, "MAIL");
+    if (recipient) {
+        if (!session_reply(session, reply, run->options->timeout_ms))
+            return run_trouble(run, "RCPT");
+        if (!reply_is_refusal(reply))
+            return run_warn(run, FINDING_ACCEPTED,
+                            "A recipient below .invalid was refused first, but now accepted (%d).",
+                            reply->code);
+    }
+    if (!session_reply(session, reply, run->options->timeout_ms))
+        return run_trouble(run, "BDAT LAST");
+    return run_expect_refused(run, reply, "BDAT LAST without a valid recipient");
+}
+
+void case_refused_pipelined(struct run *run)
+{
+    char flight[1024], label[160];
+    struct reply reply;
+    bool recipient = run->survey->foreign_refused;
+    if (!run_open(run))
+        return;
+    int length = snprintf(flight, sizeof(flight), "MAIL FROM:<%s>\r\n%sBDAT %zu LAST\r\n%s",
+                          run->options->from, recipient ? "RCPT TO:<nobody@bdat-probe.invalid>\r\n"
+                                                        : "",
+                          run->message.length, run->message.data);
+    snprintf(label, sizeof(label), "MAIL,%s BDAT %zu LAST and its octets in one flight",
+             recipient ? " RCPT TO:<nobody@bdat-probe.invalid>," : "", run->message.length);
+    if (!session_send(&run->session, flight, (size_t)length, label)) {
+        run_trouble(run, "the flight of MAIL and BDAT");
+        return;
+    }
+    if (read_refusals(run, recipient, &reply) && run_finish_in_step(run, true, reply.code))
+        run_pass(run,
+                 "The recipient was %s, the chunk behind it was refused (%d) and discarded, and "
+                 "the session stayed in step.",
+                 recipient ? "refused" : "left out", reply.code);
+}
+
+void case_rset_between(struct run *run)
+{
+    struct reply reply;
+    const char *data = run->message.data;
+    size_t sizes[MESSAGE_MAX_CHUNKS];
+    unsigned count = message_cut(&run->message, CUT_LINES, sizes);
+    size_t most = run->message.length - sizes[count - 1]; /* all but the last chunk */
+    if (!run_open(run) || !run_envelope(run) ||
+        !run_chunk_taken(run, data, most, false, &reply) || !run_command(run, "RSET"))
+        return;
+    if (!run_envelope(run) || !run_chunk_taken(run, data, run->message.length, false, &reply) ||
+        !run_finish_in_step(run, false, 0))
+        return;
+    run_pass(run, "RSET between chunks took the transfer back, and a new one began well.");
+}
+
+/* The message before: delivered, or refused for want of a recipient. */
+static bool first_message(struct run *run, struct reply *reply)
+{
+    const struct message *message = &run->message;
+    if (run->options->deliver)
+        return run_envelope(run) &&
+               run_chunk_taken(run, message->data, message->length, true, reply);
+    return run_mail(run) && run_chunk(run, message->data, message->length, true, reply) &&
+           run_expect_refused(run, reply, "BDAT LAST without a recipient");
+}
+
+void case_after_last(struct run *run)
+{
+    struct reply reply;
+    if (!run_open(run) || !first_message(run, &reply))
+        return;
+    if (reply.code == 421 || reply.code == 521) {
+        run_pass(run, "The server hangs up after a refused LAST (%d), so nothing can follow.",
+                 reply.code);
+        return;
+    }
+    if (run_chunk(run, run->message.data, run->message.length, true, &reply) &&
+        run_expect_refused(run, &reply, "BDAT after LAST without a new MAIL") &&
+        run_finish_in_step(run, true, reply.code))
+        run_pass(run, "BDAT after LAST without a new MAIL was refused (%d) and discarded.",
+                 reply.code);
+}
+
+void case_data_after_bdat(struct run *run)
+{
+    struct reply reply;
+    if (!run_open(run) || !run_envelope(run) ||
+        !run_chunk_taken(run, run->message.data, run->message.length, false, &reply))
+        return;
+    if (!session_command(&run->session, &reply, "DATA")) {
+        run_trouble(run, "DATA after BDAT");
+        return;
+    }
+    if (!reply_is_refusal(&reply)) {
+        run_warn(run, FINDING_ACCEPTED,
+                 "DATA after BDAT was answered %d: RFC 3030 forbids to mix them, and a message "
+                 "may so get two beginnings. No sound sender does it.",
+                 reply.code);
+        return;
+    }
+    if (run_finish_in_step(run, false, reply.code))
+        run_pass(run, "DATA after BDAT in one transaction was refused (%d), as RFC 3030 wants.",
+                 reply.code);
+}
+
+void case_malformed(struct run *run)
+{
+    struct reply reply;
+    const char *command = run->result->definition->command;
+    struct session *session = &run->session;
+    char line[80];
+    int wait = run->options->timeout_ms;
+    if (!run_open(run) || !run_envelope(run))
+        return;
+    snprintf(line, sizeof(line), "%s\r\n", command);
+    if (!session_send(session, line, strlen(line), command)) {
+        run_trouble(run, command);
+        return;
+    }
+    if (!session_reply(session, &reply, wait < RUN_SHORT_WAIT_MS ? wait : RUN_SHORT_WAIT_MS)) {
+        if (session->trouble == TROUBLE_SILENT)
+            run_warn(run, FINDING_STALLED,
+                     "The server takes '%s' for a command and waits for its octets. No sound "
+                     "sender says that, but one that does waits for ever.",
+                     command);
+        else if (session->trouble == TROUBLE_DROPPED)
+            run_warn(run, FINDING_DROPPED,
+                     "The server closed the connection at '%s' without a word.", command);
+        else
+            run_trouble(run, command);
+        return;
+    }
+    if (reply_is_success(&reply))
+        run_warn(run, FINDING_ACCEPTED, "The server accepts '%s' (%d).", command, reply.code);
+    else if (run_finish_in_step(run, false, reply.code))
+        run_pass(run, "'%s' was refused (%d).", command, reply.code);
+}

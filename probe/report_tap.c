@@ -1,0 +1,50 @@
+/* The report for test harnesses: TAP version 13. */
+#include "probe/report.h"
+
+#include "probe/options.h"
+
+/* TAP gives '#' and '\' a meaning in descriptions. */
+static void print_description(FILE *stream, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '#' || *text == '\\')
+            fputc('\\', stream);
+        fputc(*text, stream);
+    }
+}
+
+static void print_case(FILE *stream, size_t number, const struct case_result *result)
+{
+    fprintf(stream, "%sok %zu - ", result->status == STATUS_FAIL ? "not " : "", number);
+    print_description(stream, result->definition->name);
+    fputs(": ", stream);
+    print_description(stream, result->definition->title);
+    if (result->status == STATUS_SKIP)
+        fprintf(stream, " # SKIP %s", result->meaning);
+    fputc('\n', stream);
+    if (result->status == STATUS_SKIP)
+        return;
+    if (result->status == STATUS_WARN)
+        fputs("# WARN\n", stream);
+    fprintf(stream, "# %s (%.2f s)\n", result->meaning, result->elapsed_ms / 1000.0);
+    if (result->status == STATUS_PASS)
+        return;
+    for (unsigned i = 0; i < result->dialog.count; i++)
+        fprintf(stream, "#   %s: %s\n", dialog_side_letter(result->dialog.lines[i].side),
+                result->dialog.lines[i].text);
+}
+
+void report_tap(FILE *stream, const struct report *report)
+{
+    const struct conclusion *conclusion = report->conclusion;
+    fputs("TAP version 13\n", stream);
+    if (conclusion->exit_status == EXIT_NO_SMTP)
+        fprintf(stream, "Bail out!  %s\n", conclusion->explanation);
+    else
+        fprintf(stream, "1..%zu\n", report->count);
+    for (size_t i = 0; i < report->count; i++)
+        print_case(stream, i + 1, &report->results[i]);
+    fprintf(stream, "# Conclusion: %s\n# %s\n", conclusion->summary, conclusion->explanation);
+    for (const char *const *advice = conclusion->advice; *advice; advice++)
+        fprintf(stream, "# %s\n", *advice);
+}

@@ -1,0 +1,114 @@
+/* What the first session finds out. */
+#include "probe/survey.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FOREIGN_RECIPIENT "nobody@bdat-probe.invalid"
+
+static void note_server(struct survey *survey, const struct session *session)
+{
+    survey->plain = session->plain;
+    survey->current = session->current;
+    reply_summary(&session->greeting, survey->greeting, sizeof(survey->greeting));
+    const char *keywords = strchr(session->ehlo.text, '\n');
+    snprintf(survey->ehlo, sizeof(survey->ehlo), "%s",
+             session->current.ehlo && keywords ? keywords + 1 : "");
+    if (session->tls)
+        snprintf(survey->tls, sizeof(survey->tls), "%s",
+                 connection_tls_text(session->connection));
+}
+
+/* Tries MAIL and RCPT; true if the recipient is accepted. The transaction is taken back. */
+static bool try_recipient(struct survey *survey, struct session *session, const char *recipient)
+{
+    struct reply reply;
+    char text[160];
+    const char *from = session->options->from;
+    if (!session_command(session, &reply, "MAIL FROM:<%s>", from) || !reply_is_success(&reply)) {
+        snprintf(survey->recipient_reply, sizeof(survey->recipient_reply),
+                 "MAIL FROM:<%s> was answered '%s'", from,
+                 session->trouble ? "nothing" : reply_summary(&reply, text, sizeof(text)));
+        return false;
+    }
+    if (!session_command(session, &reply, "RCPT TO:<%s>", recipient))
+        return false;
+    snprintf(survey->recipient_reply, sizeof(survey->recipient_reply), "<%s>: '%s'", recipient,
+             reply_summary(&reply, text, sizeof(text)));
+    bool accepted = reply_is_success(&reply);
+    (void)session_command(session, &reply, "RSET");
+    return accepted;
+}
+
+static bool offer_recipient(struct survey *survey, struct session *session, const char *recipient)
+{
+    if (!options_is_address(recipient) || !try_recipient(survey, session, recipient))
+        return false;
+    snprintf(survey->recipient, sizeof(survey->recipient), "%s", recipient);
+    survey->recipient_found = true;
+    return true;
+}
+
+static void find_recipient(struct survey *survey, struct session *session, const char *domain)
+{
+    const struct options *options = session->options;
+    char postmaster[OPTIONS_MAX_ADDRESS + 1];
+    if (options->deliver || options->to) {
+        (void)offer_recipient(survey, session, options->deliver ? options->deliver : options->to);
+        return;
+    }
+    bool literal = options->target.literal;
+    int length = snprintf(postmaster, sizeof(postmaster), "postmaster@%s%s%s%s",
+                          literal ? "[" : "", literal && strchr(domain, ':') ? "IPv6:" : "",
+                          domain, literal ? "]" : "");
+    bool fits = length > 0 && (size_t)length < sizeof(postmaster);
+    if (!literal && fits && offer_recipient(survey, session, postmaster))
+        return;
+    if (offer_recipient(survey, session, "postmaster"))
+        return;
+    if (literal && fits)
+        (void)offer_recipient(survey, session, postmaster);
+}
+
+/* Is a recipient that exists nowhere refused? If not, no case may name it with a LAST. */
+static void try_foreign(struct survey *survey, struct session *session)
+{
+    struct reply reply;
+    if (!session_command(session, &reply, "MAIL FROM:<%s>", session->options->from) ||
+        !reply_is_success(&reply))
+        return;
+    if (session_command(session, &reply, "RCPT TO:<%s>", FOREIGN_RECIPIENT))
+        survey->foreign_refused = reply_is_refusal(&reply);
+}
+
+static void ask_server(struct survey *survey, struct session *session, const char *domain)
+{
+    struct reply reply;
+    note_server(survey, session);
+    find_recipient(survey, session, domain);
+    if (survey->current.chunking && survey->current.pipelining)
+        try_foreign(survey, session);
+    (void)session_command(session, &reply, "QUIT");
+}
+
+void survey_make(struct survey *survey, struct options *options, const struct endpoint *endpoint,
+                 const char *domain)
+{
+    struct session session;
+    memset(survey, 0, sizeof(*survey));
+    survey->endpoint = *endpoint;
+    survey->opening = session_open(&session, options, endpoint, &survey->dialog, survey->why,
+                                   sizeof(survey->why));
+    if (survey->opening == OPENING_TLS_FAILED && options->tls == TLS_AUTO && !options->user) {
+        struct capabilities plain = session.plain;
+        snprintf(survey->tls_note, sizeof(survey->tls_note), "%.290s", survey->why);
+        session_end(&session);
+        options->tls = TLS_NEVER;
+        survey->opening = session_open(&session, options, endpoint, &survey->dialog, survey->why,
+                                       sizeof(survey->why));
+        session.plain = plain;
+    }
+    if (survey->opening == OPENING_DONE)
+        ask_server(survey, &session, domain);
+    session_end(&session);
+}
