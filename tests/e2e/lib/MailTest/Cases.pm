@@ -102,7 +102,7 @@ sub check_transfer ($stage, $message, $want, $name) {
     my $got = $stage->daemon->judged($message->{sender}, $want->{verdict});
     my %different;
     for my $key (grep { !/^(?:reply|delivered|evidence|with_evidence)$/ } keys %$want) {
-        my ($is, $should) = map { ref ? join(' ', @$_) : $_ // 'null' } $got->{$key}, $want->{$key};
+        my ($is, $should) = map { in_words($_) } $got->{$key}, $want->{$key};
         my $same = ref $want->{$key} eq 'Regexp' ? $is =~ $want->{$key} : $is eq $should;
         $different{$key} = "$is instead of $should" if !$same;
     }
@@ -114,7 +114,12 @@ sub check_transfer ($stage, $message, $want, $name) {
         $different{evidence} = "@{$got->{evidence}} instead of @should" if @missing || @surplus;
     }
     is_deeply(\%different, {}, "$name: $want->{verdict}")
-        or diag(join ' ', map { my $v = $got->{$_} // 'null'; "$_=" . (ref $v ? "[@$v]" : $v) } sort keys %$got);
+        or diag(join ' ', map { "$_=" . in_words($got->{$_}) } sort keys %$got);
+}
+
+# A value from JSON as text.
+sub in_words ($value) {
+    return ref $value eq 'ARRAY' ? join ' ', @$value : $value // 'null';
 }
 
 sub check_delivery ($stage, $message, $want, $name, $accepted) {

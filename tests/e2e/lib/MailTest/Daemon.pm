@@ -144,7 +144,7 @@ sub judged ($self, $sender, $verdict) {
 
 # All transfers in the ring, newest first; %filter: limit, client, verdict, queue_id.
 sub transfers ($self, %filter) {
-    $filter{limit} //= 10000;
+    $filter{limit} //= 1000;
     my $query = join '&', map { "$_=$filter{$_}" } sort keys %filter;
     return @{$self->{control}->get("/v1/transfers?$query")->{transfers}};
 }
