@@ -206,6 +206,13 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
     return NULL;
 }
 
+/* A BDAT that Postfix answers 521 and a hang-up: the transfer is over with it. */
+static void hang_up(struct step *step)
+{
+    settle_bdat(step, TRANSFER_ENDED_BY_COMMAND, false);
+    set_state(step->conversation, CONVERSATION_ENDED);
+}
+
 static void take_bdat(struct step *step)
 {
     struct conversation *conversation = step->conversation;
@@ -216,9 +223,8 @@ static void take_bdat(struct step *step)
     conversation->chunks++;
     if (command->malformed) {
         transfer->evidence |= EVIDENCE_MALFORMED;
-        transfer->last_chunk_ms = step->now_ms;
         note_line(step);
-        set_state(conversation, CONVERSATION_CHUNKS);
+        hang_up(step);
         return;
     }
     unsigned broken = check_chunk(conversation, step->rules, command->octets, command->last);
@@ -227,12 +233,16 @@ static void take_bdat(struct step *step)
         transfer->evidence |= EVIDENCE_GUARDED;
         transfer->evidence |= broken;
         step->result->replacement = replacement;
-        set_state(conversation, CONVERSATION_CHUNKS);
+        hang_up(step);
         return;
     }
     transfer->evidence |= broken;
     transfer_add_chunk(transfer, command->octets, command->last, step->now_ms);
     conversation->declared = add_saturated(conversation->declared, command->octets);
+    if (!transfer->offered) {
+        hang_up(step);
+        return;
+    }
     if (command->last)
         conversation->spent = true;
     set_state(conversation, command->last ? CONVERSATION_LAST : CONVERSATION_CHUNKS);

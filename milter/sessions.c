@@ -175,7 +175,7 @@ static void log_change(const struct sessions *sessions, const struct suppression
     if (change->events & (SUPPRESSION_RELEASED | SUPPRESSION_PATH_SOUND))
         log_write(log, LOG_LEVEL_INFO, "client %s: CHUNKING is offered again", client);
     if (change->events & (SUPPRESSION_NEEDS_CHUNKING | SUPPRESSION_SPARED))
-        log_write(log, LOG_LEVEL_WARNING,
+        log_write(log, change->events & SUPPRESSION_SPARED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
                   "client %s: sends bare LFs, which only BDAT can carry; it keeps CHUNKING%s",
                   client,
                   change->events & SUPPRESSION_SPARED ? " although its transfers fail" : "");
