@@ -50,6 +50,13 @@ static void copy_printable(char *target, size_t size, const char *text, size_t l
     target[taken] = '\0';
 }
 
+static void clear_result(struct conversation_result *result)
+{
+    result->replacement = NULL;
+    result->has_ended = result->was_judged = false;
+    result->data_ended = result->data_succeeded = false;
+}
+
 /* The one place that changes the state. */
 static void set_state(struct conversation *conversation, enum conversation_state state)
 {
@@ -195,8 +202,6 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
     const struct conversation_rules *rules = step->rules;
     if (!rules->guard)
         return NULL;
-    if (conversation->spent)
-        return GUARD_BDAT_NEEDS_MAIL;
     if (broken & EVIDENCE_MAX_CHUNKS)
         return GUARD_BDAT_MAX_CHUNKS;
     if ((broken & EVIDENCE_MAX_MESSAGE) && conversation->transfer.chunk_count > 0)
@@ -206,11 +211,30 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
     return NULL;
 }
 
-/* A BDAT that Postfix answers 521 and a hang-up: the transfer is over with it. */
-static void hang_up(struct step *step)
+/* Ends the message at hand here and now. A command hands out one transfer: where it has ended
+ * another one already, this one is left to the next. */
+static void settle_now(struct step *step, enum conversation_state next)
 {
+    if (step->result->has_ended)
+        return;
     settle_bdat(step, TRANSFER_ENDED_BY_COMMAND, false);
-    set_state(step->conversation, CONVERSATION_ENDED);
+    set_state(step->conversation, next);
+}
+
+static void count_chunk(struct step *step)
+{
+    struct conversation *conversation = step->conversation;
+    struct transfer *transfer = &conversation->transfer;
+    const struct smtp_command *command = step->command;
+    transfer_add_chunk(transfer, command->octets, command->last, step->now_ms);
+    conversation->declared = add_saturated(conversation->declared, command->octets);
+    if (command->last)
+        conversation->spent = true;
+    set_state(conversation, command->last ? CONVERSATION_LAST : CONVERSATION_CHUNKS);
+    if (!transfer->offered)
+        settle_now(step, CONVERSATION_ENDED); /* answered 521 and a hang-up */
+    else if (transfer->refused && command->last)
+        settle_now(step, CONVERSATION_GREETED); /* the payload is read and dropped */
 }
 
 static void take_bdat(struct step *step)
@@ -218,34 +242,32 @@ static void take_bdat(struct step *step)
     struct conversation *conversation = step->conversation;
     struct transfer *transfer = &conversation->transfer;
     const struct smtp_command *command = step->command;
+    conversation->chunks++;
+    if (conversation->spent && step->rules->guard) {
+        step->result->replacement = GUARD_BDAT_NEEDS_MAIL;
+        set_state(conversation, CONVERSATION_ENDED);
+        return;
+    }
     if (transfer->mode == TRANSFER_NONE)
         begin_transfer(step, TRANSFER_BDAT);
-    conversation->chunks++;
     if (command->malformed) {
         transfer->evidence |= EVIDENCE_MALFORMED;
         note_line(step);
-        hang_up(step);
+        set_state(conversation, CONVERSATION_CHUNKS);
+        settle_now(step, CONVERSATION_ENDED);
         return;
     }
     unsigned broken = check_chunk(conversation, step->rules, command->octets, command->last);
     const char *replacement = guard_bdat(step, broken);
+    transfer->evidence |= broken;
     if (replacement != NULL) {
         transfer->evidence |= EVIDENCE_GUARDED;
-        transfer->evidence |= broken;
         step->result->replacement = replacement;
-        hang_up(step);
+        set_state(conversation, CONVERSATION_CHUNKS);
+        settle_now(step, CONVERSATION_ENDED);
         return;
     }
-    transfer->evidence |= broken;
-    transfer_add_chunk(transfer, command->octets, command->last, step->now_ms);
-    conversation->declared = add_saturated(conversation->declared, command->octets);
-    if (!transfer->offered) {
-        hang_up(step);
-        return;
-    }
-    if (command->last)
-        conversation->spent = true;
-    set_state(conversation, command->last ? CONVERSATION_LAST : CONVERSATION_CHUNKS);
+    count_chunk(step);
 }
 
 static void take_mail(struct step *step)
@@ -422,8 +444,7 @@ void conversation_take_command(struct conversation *conversation, const char *li
         .result = result,             .command = &command, .line = line,
         .length = length,             .now_ms = now_ms,   .now_wall_ms = now_wall_ms,
     };
-    result->replacement = NULL;
-    result->has_ended = result->was_judged = result->data_ended = result->data_succeeded = false;
+    clear_result(result);
     if (command.verb == SMTP_VERB_AUTH)
         conversation->credentials_may_follow = true;
     else if (command.verb != SMTP_VERB_NONE)
@@ -453,6 +474,20 @@ void conversation_admit(struct conversation *conversation, const char *queue_id,
         return;
     conversation->client = transfer->client = *client;
     conversation->has_client = transfer->has_client = true;
+}
+
+void conversation_refuse(struct conversation *conversation,
+                         const struct conversation_rules *rules, const struct hooks_seen *seen,
+                         int64_t now_ms, struct conversation_result *result)
+{
+    struct step step = {
+        .conversation = conversation, .rules = rules, .seen = seen,
+        .result = result,             .now_ms = now_ms,
+    };
+    clear_result(result);
+    conversation->transfer.refused = true;
+    if (conversation->state == CONVERSATION_LAST)
+        settle_now(&step, CONVERSATION_GREETED);
 }
 
 void conversation_receive(struct conversation *conversation, const char *queue_id,
@@ -491,8 +526,7 @@ void conversation_end(struct conversation *conversation, const struct conversati
         .conversation = conversation, .rules = rules, .seen = seen,
         .result = result,             .now_ms = now_ms,
     };
-    result->replacement = NULL;
-    result->has_ended = result->was_judged = result->data_ended = result->data_succeeded = false;
+    clear_result(result);
     if (conversation->state == CONVERSATION_CHUNKS || conversation->state == CONVERSATION_LAST)
         settle_bdat(&step, TRANSFER_ENDED_BY_SESSION, false);
     else if (conversation->state == CONVERSATION_DATA)

@@ -107,6 +107,12 @@ unsigned conversation_broken_limits(const struct conversation *conversation);
 void conversation_admit(struct conversation *conversation, const char *queue_id,
                         const char *client_name, const struct address *client);
 
+/* The policy service refused the message at hand at its first BDAT, for a limit that it breaks. It
+ * is over at once if it was all of the transfer, at LAST otherwise. */
+void conversation_refuse(struct conversation *conversation,
+                         const struct conversation_rules *rules, const struct hooks_seen *seen,
+                         int64_t now_ms, struct conversation_result *result);
+
 /* The policy service told what was received: octets and recipients. */
 void conversation_receive(struct conversation *conversation, const char *queue_id,
                           uint64_t received, uint64_t recipients);

@@ -412,16 +412,21 @@ static void admit(struct sessions *sessions, struct session *session,
 static void take_begin(struct sessions *sessions, struct session *session,
                        const struct policy_request *request, char *action, size_t size)
 {
-    const struct conversation *conversation = &session->conversation;
+    struct conversation *conversation = &session->conversation;
     if (conversation->transfer.mode == TRANSFER_NONE)
         return; /* no command was seen: the message stays unjoined */
     if (guard_policy(sessions, session, request, action, size))
         return;
     unsigned broken = conversation_broken_limits(conversation);
-    if (broken != 0 && session->settings->mode == MODE_ENFORCE)
-        limits_explain(&session->settings->limits, &conversation->transfer, broken, action, size);
-    else
+    if (broken == 0 || session->settings->mode == MODE_OBSERVE) {
         admit(sessions, session, request);
+        return;
+    }
+    struct conversation_result result;
+    struct hooks_seen seen = {.policy = true};
+    limits_explain(&session->settings->limits, &conversation->transfer, broken, action, size);
+    conversation_refuse(conversation, &session->rules, &seen, clock_monotonic_ms(), &result);
+    settle(sessions, session, &result);
 }
 
 static bool was_unjoined(const struct sessions *sessions, const char *queue_id)

@@ -58,6 +58,7 @@ struct transfer {
     bool last;                /* LAST was declared */
     bool whole;               /* every command since MAIL was seen */
     bool admitted;            /* the policy service was asked at its begin: Postfix took it */
+    bool refused;             /* the policy service refused it at its begin, for a limit */
     bool offered;             /* CHUNKING was offered to the client, as far as we know */
     bool command_followed;    /* a command came after the last chunk */
     bool has_size;            /* MAIL said SIZE */
