@@ -36,15 +36,15 @@ enum statement {
     STATEMENT_COUNT
 };
 
-#define CLIENT_COLUMNS                                                                             \
-    "client, state, last_verdict, strikes, reason, held, seen, by_operator, since, until, hold, "  \
+#define CLIENT_COLUMNS                                                                            \
+    "client, state, last_verdict, strikes, reason, held, seen, by_operator, since, until, hold, " \
     "clean, bare_lf, data_failed, bdat_transfers, data_transfers, data_good, data_failures"
 
 /* What is not asked for is NULL and matches all. Each statement leads with what an index is for. */
-#define FIND(BY)                                                                                   \
-    "SELECT id, time, address, verdict, queue_id, detail FROM incidents WHERE " BY " AND "         \
-    "+time >= ?1 AND (?2 IS NULL OR +address BETWEEN ?2 AND ?3) AND "                              \
-    "(?4 IS NULL OR +verdict = ?4) AND (?5 IS NULL OR +queue_id = ?5) "                            \
+#define FIND(BY)                                                                           \
+    "SELECT id, time, address, verdict, queue_id, detail FROM incidents WHERE " BY " AND " \
+    "+time >= ?1 AND (?2 IS NULL OR +address BETWEEN ?2 AND ?3) AND "                      \
+    "(?4 IS NULL OR +verdict = ?4) AND (?5 IS NULL OR +queue_id = ?5) "                    \
     "ORDER BY time DESC, id DESC LIMIT ?6"
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
@@ -118,8 +118,8 @@ static enum store_result fail(struct store_file *file, int code)
     bool known = cause != 0 && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR);
 
     snprintf(file->error, sizeof(file->error), "%s%s%s",
-             file->db != NULL ? sqlite3_errmsg(file->db) : sqlite3_errstr(code),
-             known ? ": " : "", known ? strerror(cause) : "");
+             file->db != NULL ? sqlite3_errmsg(file->db) : sqlite3_errstr(code), known ? ": " : "",
+             known ? strerror(cause) : "");
     switch (kind) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -245,9 +245,8 @@ static enum store_result open_database(struct store_file *file, const char *path
     enum store_result result;
 
     make_private(path);
-    int code =
-        sqlite3_open_v2(path, &file->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(
+        path, &file->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)
         return fail(file, code);
     sqlite3_extended_result_codes(file->db, 1);
@@ -379,9 +378,8 @@ static const char *strikes_text(const struct client_record *record, char *text, 
     for (size_t i = 0; i < SUPPRESSION_STRIKE_EVENTS; i++) {
         if (record->strike_events[i].weight == 0)
             continue;
-        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64 ":%u",
-                                 used > 0 ? " " : "", record->strike_events[i].time,
-                                 record->strike_events[i].weight);
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64 ":%u", used > 0 ? " " : "",
+                                 record->strike_events[i].time, record->strike_events[i].weight);
     }
     return text;
 }
@@ -405,8 +403,7 @@ static bool parse_strikes(const char *text, struct client_record *record)
     return *text == '\0';
 }
 
-enum store_result store_file_put_client(struct store_file *file,
-                                        const struct client_record *record)
+enum store_result store_file_put_client(struct store_file *file, const struct client_record *record)
 {
     sqlite3_stmt *statement = file->statements[PUT_CLIENT];
     char text[NETWORK_TEXT_SIZE], strikes[SUPPRESSION_STRIKE_EVENTS * 26];
@@ -445,8 +442,7 @@ enum store_result store_file_delete_client(struct store_file *file, const struct
     return run(file, DELETE_CLIENT);
 }
 
-enum store_result store_file_put_incident(struct store_file *file,
-                                          const struct incident *incident)
+enum store_result store_file_put_incident(struct store_file *file, const struct incident *incident)
 {
     sqlite3_stmt *statement = file->statements[PUT_INCIDENT];
 
@@ -514,8 +510,8 @@ enum store_result store_file_load_clients(struct store_file *file, client_visito
     return result;
 }
 
-enum store_result store_file_prune_clients(struct store_file *file, size_t max_clients,
-                                           size_t most, size_t *removed)
+enum store_result store_file_prune_clients(struct store_file *file, size_t max_clients, size_t most,
+                                           size_t *removed)
 {
     sqlite3_stmt *count = file->statements[COUNT_CLIENTS];
     size_t clients = 0;

@@ -53,10 +53,8 @@ void store_file_rollback(struct store_file *file);
 
 enum store_result store_file_put_client(struct store_file *file,
                                         const struct client_record *record);
-enum store_result store_file_delete_client(struct store_file *file,
-                                           const struct network *client);
-enum store_result store_file_put_incident(struct store_file *file,
-                                          const struct incident *incident);
+enum store_result store_file_delete_client(struct store_file *file, const struct network *client);
+enum store_result store_file_put_incident(struct store_file *file, const struct incident *incident);
 
 /* Gives all clients to `visit`, those first that can best be forgotten. Rows that make no sense
  * are left out and counted in *odd. */
