@@ -36,6 +36,7 @@ struct store {
 
     /* The thread's own; store_open() and store_load_clients() use them before it runs. */
     struct store_file *file;
+    bool checked;     /* the file was looked through for damage; once is enough */
     bool loaded;      /* the clients in the file have been given away */
     int64_t retry_at; /* milliseconds of the steady clock; while there is no file */
     int64_t clear_at; /* when old rows are looked for next */
@@ -159,16 +160,23 @@ static void open_file(struct store *store)
 {
     char error[STORE_REASON_SIZE];
     enum store_result result = STORE_DAMAGED;
+    const struct store_file_options options = {
+        .path = store->path,
+        .busy_ms = store->options.busy_ms,
+        .check = !store->checked,
+        .give_up = is_out_of_time,
+        .context = store,
+    };
     bool made = false;
 
     for (int tries = 0; tries < 2 && result == STORE_DAMAGED; tries++) {
-        result = store_file_open(&store->file, store->path, store->options.busy_ms, is_out_of_time,
-                                 store, &made, error, sizeof(error));
+        result = store_file_open(&store->file, &options, &made, error, sizeof(error));
         if (result != STORE_DONE)
             drop_file(store, result, error);
     }
     if (result != STORE_DONE)
         return;
+    store->checked = true;
     if (made) {
         store->loaded = true; /* there is nothing to load */
         pthread_mutex_lock(&store->lock);

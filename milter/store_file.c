@@ -69,9 +69,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 struct store_file {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    store_give_up *give_up;
-    void *context;
-    unsigned busy_ms;
+    struct store_file_options options;
     int64_t deadline; /* of what runs now, milliseconds; 0 = none */
     char error[ERROR_SIZE];
 };
@@ -90,8 +88,8 @@ static int wait_for_lock(void *context, int tries)
     struct store_file *file = context;
     struct timespec pause = {.tv_nsec = LOCK_STEP_MS * 1000000L};
 
-    if ((unsigned)tries * LOCK_STEP_MS >= file->busy_ms ||
-        (file->give_up != NULL && file->give_up(file->context)))
+    if ((unsigned)tries * LOCK_STEP_MS >= file->options.busy_ms ||
+        (file->options.give_up != NULL && file->options.give_up(file->options.context)))
         return 0;
     nanosleep(&pause, NULL);
     return 1;
@@ -213,7 +211,7 @@ static enum store_result adopt(struct store_file *file, bool *made)
                  version, STORE_SCHEMA_VERSION);
         return STORE_FOREIGN;
     }
-    if (!*made)
+    if (!*made && file->options.check)
         result = check_soundness(file);
     if (result == STORE_DONE && version < STORE_SCHEMA_VERSION)
         result = migrate(file, version);
@@ -240,8 +238,9 @@ static void make_private(const char *path)
         close(fd);
 }
 
-static enum store_result open_database(struct store_file *file, const char *path, bool *made)
+static enum store_result open_database(struct store_file *file, bool *made)
 {
+    const char *path = file->options.path;
     enum store_result result;
 
     make_private(path);
@@ -265,8 +264,8 @@ static enum store_result open_database(struct store_file *file, const char *path
     return result == STORE_DONE ? prepare_all(file) : result;
 }
 
-enum store_result store_file_open(struct store_file **pointer, const char *path, unsigned busy_ms,
-                                  store_give_up *give_up, void *context, bool *made, char *error,
+enum store_result store_file_open(struct store_file **pointer,
+                                  const struct store_file_options *options, bool *made, char *error,
                                   size_t error_size)
 {
     struct store_file *file = calloc(1, sizeof(*file));
@@ -277,10 +276,8 @@ enum store_result store_file_open(struct store_file **pointer, const char *path,
         snprintf(error, error_size, "memory is short");
         return STORE_FAILED;
     }
-    file->busy_ms = busy_ms;
-    file->give_up = give_up;
-    file->context = context;
-    enum store_result result = open_database(file, path, made);
+    file->options = *options;
+    enum store_result result = open_database(file, made);
     if (result != STORE_DONE) {
         snprintf(error, error_size, "%s", file->error);
         store_file_close(pointer);
