@@ -20,6 +20,9 @@
 /* A query or check that takes longer is broken off. */
 #define PATIENCE_MS 3000
 #define LOCK_STEP_MS 10
+/* Loading goes through the clients by age, that is all over the file. */
+#define LOAD_CACHE "PRAGMA cache_size = -131072"
+#define USUAL_CACHE "PRAGMA cache_size = -2000"
 
 enum statement {
     PUT_CLIENT,
@@ -490,10 +493,10 @@ enum store_result store_file_load_clients(struct store_file *file, client_visito
                                           void *context, size_t *odd)
 {
     sqlite3_stmt *statement = file->statements[LOAD_CLIENTS];
-    enum store_result result = STORE_DONE;
-    int code;
+    enum store_result result = run_text(file, LOAD_CACHE);
+    int code = SQLITE_DONE;
 
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (result == STORE_DONE && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct client_record record;
 
         if (!read_client(statement, &record))
@@ -504,6 +507,8 @@ enum store_result store_file_load_clients(struct store_file *file, client_visito
     if (code != SQLITE_DONE && code != SQLITE_ROW)
         result = fail(file, code);
     sqlite3_reset(statement);
+    sqlite3_exec(file->db, USUAL_CACHE, NULL, NULL, NULL);
+    sqlite3_db_release_memory(file->db);
     return result;
 }
 
