@@ -36,9 +36,10 @@ struct store {
 
     /* The thread's own; store_open() and store_load_clients() use them before it runs. */
     struct store_file *file;
-    bool loaded;        /* the clients in the file have been given away */
-    int64_t retry_at;   /* milliseconds of the steady clock; while there is no file */
-    int64_t clear_at;   /* when old rows are looked for next */
+    bool checked;     /* the file was looked through for damage; once is enough */
+    bool loaded;      /* the clients in the file have been given away */
+    int64_t retry_at; /* milliseconds of the steady clock; while there is no file */
+    int64_t clear_at; /* when old rows are looked for next */
 
     /* Shared, under the lock. */
     pthread_mutex_t lock;
@@ -135,8 +136,8 @@ static bool set_aside(struct store *store, const char *why)
     pthread_mutex_unlock(&store->lock);
     if (store->options.log != NULL)
         log_write(store->options.log, LOG_LEVEL_WARNING,
-                  "store %s is damaged (%s): set aside as %s, a new one is begun", store->path,
-                  why, name);
+                  "store %s is damaged (%s): set aside as %s, a new one is begun", store->path, why,
+                  name);
     return true;
 }
 
@@ -159,16 +160,23 @@ static void open_file(struct store *store)
 {
     char error[STORE_REASON_SIZE];
     enum store_result result = STORE_DAMAGED;
+    const struct store_file_options options = {
+        .path = store->path,
+        .busy_ms = store->options.busy_ms,
+        .check = !store->checked,
+        .give_up = is_out_of_time,
+        .context = store,
+    };
     bool made = false;
 
     for (int tries = 0; tries < 2 && result == STORE_DAMAGED; tries++) {
-        result = store_file_open(&store->file, store->path, store->options.busy_ms, is_out_of_time,
-                                 store, &made, error, sizeof(error));
+        result = store_file_open(&store->file, &options, &made, error, sizeof(error));
         if (result != STORE_DONE)
             drop_file(store, result, error);
     }
     if (result != STORE_DONE)
         return;
+    store->checked = true;
     if (made) {
         store->loaded = true; /* there is nothing to load */
         pthread_mutex_lock(&store->lock);
@@ -197,8 +205,7 @@ struct store *store_open(const struct store_options *options)
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&store->wake, &steady);
     pthread_condattr_destroy(&steady);
-    if (!store_queue_init(&store->queue, store->options.max_pending, seed) ||
-        store->path == NULL) {
+    if (!store_queue_init(&store->queue, store->options.max_pending, seed) || store->path == NULL) {
         store_close(&store, 0);
         return NULL;
     }
@@ -210,8 +217,8 @@ struct store *store_open(const struct store_options *options)
 static enum store_result clear_slice(struct store *store, bool *more)
 {
     size_t clients = 0, incidents = 0;
-    enum store_result result = store_file_prune_clients(store->file, store->options.max_clients,
-                                                        CLEAR_ROWS, &clients);
+    enum store_result result =
+        store_file_prune_clients(store->file, store->options.max_clients, CLEAR_ROWS, &clients);
 
     pthread_mutex_lock(&store->lock);
     int64_t keep = store->keep;
@@ -256,8 +263,7 @@ struct late_load {
 static void give_late(struct late_load *late)
 {
     if (late->count > 0)
-        late->store->options.late_clients(late->store->options.context, late->records,
-                                          late->count);
+        late->store->options.late_clients(late->store->options.context, late->records, late->count);
     late->count = 0;
 }
 

@@ -56,8 +56,9 @@ struct store_options {
  * failed, see store_status(). NULL only when memory is short. Takes a few seconds at worst. */
 struct store *store_open(const struct store_options *options);
 
-/* Gives all clients to `visit`, those first that suppression would forget first. To be called between store_open() and
- * store_start(). 0, or -1 if they could not be read: late_clients will get them. */
+/* Gives all clients to `visit`, those first that suppression would forget first. To be called
+ * between store_open() and store_start(). 0, or -1 if they could not be read: late_clients will get
+ * them. */
 int store_load_clients(struct store *store, client_visitor *visit, void *context)
     __attribute__((warn_unused_result));
 

@@ -20,6 +20,9 @@
 /* A query or check that takes longer is broken off. */
 #define PATIENCE_MS 3000
 #define LOCK_STEP_MS 10
+/* Loading goes through the clients by age, that is all over the file. */
+#define LOAD_CACHE "PRAGMA cache_size = -131072"
+#define USUAL_CACHE "PRAGMA cache_size = -2000"
 
 enum statement {
     PUT_CLIENT,
@@ -36,15 +39,15 @@ enum statement {
     STATEMENT_COUNT
 };
 
-#define CLIENT_COLUMNS                                                                             \
-    "client, state, last_verdict, strikes, reason, held, seen, by_operator, since, until, hold, "  \
+#define CLIENT_COLUMNS                                                                            \
+    "client, state, last_verdict, strikes, reason, held, seen, by_operator, since, until, hold, " \
     "clean, bare_lf, data_failed, bdat_transfers, data_transfers, data_good, data_failures"
 
 /* What is not asked for is NULL and matches all. Each statement leads with what an index is for. */
-#define FIND(BY)                                                                                   \
-    "SELECT id, time, address, verdict, queue_id, detail FROM incidents WHERE " BY " AND "         \
-    "+time >= ?1 AND (?2 IS NULL OR +address BETWEEN ?2 AND ?3) AND "                              \
-    "(?4 IS NULL OR +verdict = ?4) AND (?5 IS NULL OR +queue_id = ?5) "                            \
+#define FIND(BY)                                                                           \
+    "SELECT id, time, address, verdict, queue_id, detail FROM incidents WHERE " BY " AND " \
+    "+time >= ?1 AND (?2 IS NULL OR +address BETWEEN ?2 AND ?3) AND "                      \
+    "(?4 IS NULL OR +verdict = ?4) AND (?5 IS NULL OR +queue_id = ?5) "                    \
     "ORDER BY time DESC, id DESC LIMIT ?6"
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
@@ -69,9 +72,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 struct store_file {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    store_give_up *give_up;
-    void *context;
-    unsigned busy_ms;
+    struct store_file_options options;
     int64_t deadline; /* of what runs now, milliseconds; 0 = none */
     char error[ERROR_SIZE];
 };
@@ -90,8 +91,8 @@ static int wait_for_lock(void *context, int tries)
     struct store_file *file = context;
     struct timespec pause = {.tv_nsec = LOCK_STEP_MS * 1000000L};
 
-    if ((unsigned)tries * LOCK_STEP_MS >= file->busy_ms ||
-        (file->give_up != NULL && file->give_up(file->context)))
+    if ((unsigned)tries * LOCK_STEP_MS >= file->options.busy_ms ||
+        (file->options.give_up != NULL && file->options.give_up(file->options.context)))
         return 0;
     nanosleep(&pause, NULL);
     return 1;
@@ -118,8 +119,8 @@ static enum store_result fail(struct store_file *file, int code)
     bool known = cause != 0 && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR);
 
     snprintf(file->error, sizeof(file->error), "%s%s%s",
-             file->db != NULL ? sqlite3_errmsg(file->db) : sqlite3_errstr(code),
-             known ? ": " : "", known ? strerror(cause) : "");
+             file->db != NULL ? sqlite3_errmsg(file->db) : sqlite3_errstr(code), known ? ": " : "",
+             known ? strerror(cause) : "");
     switch (kind) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -213,7 +214,7 @@ static enum store_result adopt(struct store_file *file, bool *made)
                  version, STORE_SCHEMA_VERSION);
         return STORE_FOREIGN;
     }
-    if (!*made)
+    if (!*made && file->options.check)
         result = check_soundness(file);
     if (result == STORE_DONE && version < STORE_SCHEMA_VERSION)
         result = migrate(file, version);
@@ -240,14 +241,14 @@ static void make_private(const char *path)
         close(fd);
 }
 
-static enum store_result open_database(struct store_file *file, const char *path, bool *made)
+static enum store_result open_database(struct store_file *file, bool *made)
 {
+    const char *path = file->options.path;
     enum store_result result;
 
     make_private(path);
-    int code =
-        sqlite3_open_v2(path, &file->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(
+        path, &file->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)
         return fail(file, code);
     sqlite3_extended_result_codes(file->db, 1);
@@ -266,8 +267,8 @@ static enum store_result open_database(struct store_file *file, const char *path
     return result == STORE_DONE ? prepare_all(file) : result;
 }
 
-enum store_result store_file_open(struct store_file **pointer, const char *path, unsigned busy_ms,
-                                  store_give_up *give_up, void *context, bool *made, char *error,
+enum store_result store_file_open(struct store_file **pointer,
+                                  const struct store_file_options *options, bool *made, char *error,
                                   size_t error_size)
 {
     struct store_file *file = calloc(1, sizeof(*file));
@@ -278,10 +279,8 @@ enum store_result store_file_open(struct store_file **pointer, const char *path,
         snprintf(error, error_size, "memory is short");
         return STORE_FAILED;
     }
-    file->busy_ms = busy_ms;
-    file->give_up = give_up;
-    file->context = context;
-    enum store_result result = open_database(file, path, made);
+    file->options = *options;
+    enum store_result result = open_database(file, made);
     if (result != STORE_DONE) {
         snprintf(error, error_size, "%s", file->error);
         store_file_close(pointer);
@@ -379,9 +378,8 @@ static const char *strikes_text(const struct client_record *record, char *text, 
     for (size_t i = 0; i < SUPPRESSION_STRIKE_EVENTS; i++) {
         if (record->strike_events[i].weight == 0)
             continue;
-        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64 ":%u",
-                                 used > 0 ? " " : "", record->strike_events[i].time,
-                                 record->strike_events[i].weight);
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64 ":%u", used > 0 ? " " : "",
+                                 record->strike_events[i].time, record->strike_events[i].weight);
     }
     return text;
 }
@@ -405,8 +403,7 @@ static bool parse_strikes(const char *text, struct client_record *record)
     return *text == '\0';
 }
 
-enum store_result store_file_put_client(struct store_file *file,
-                                        const struct client_record *record)
+enum store_result store_file_put_client(struct store_file *file, const struct client_record *record)
 {
     sqlite3_stmt *statement = file->statements[PUT_CLIENT];
     char text[NETWORK_TEXT_SIZE], strikes[SUPPRESSION_STRIKE_EVENTS * 26];
@@ -445,8 +442,7 @@ enum store_result store_file_delete_client(struct store_file *file, const struct
     return run(file, DELETE_CLIENT);
 }
 
-enum store_result store_file_put_incident(struct store_file *file,
-                                          const struct incident *incident)
+enum store_result store_file_put_incident(struct store_file *file, const struct incident *incident)
 {
     sqlite3_stmt *statement = file->statements[PUT_INCIDENT];
 
@@ -497,10 +493,10 @@ enum store_result store_file_load_clients(struct store_file *file, client_visito
                                           void *context, size_t *odd)
 {
     sqlite3_stmt *statement = file->statements[LOAD_CLIENTS];
-    enum store_result result = STORE_DONE;
-    int code;
+    enum store_result result = run_text(file, LOAD_CACHE);
+    int code = SQLITE_DONE;
 
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (result == STORE_DONE && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct client_record record;
 
         if (!read_client(statement, &record))
@@ -511,11 +507,13 @@ enum store_result store_file_load_clients(struct store_file *file, client_visito
     if (code != SQLITE_DONE && code != SQLITE_ROW)
         result = fail(file, code);
     sqlite3_reset(statement);
+    sqlite3_exec(file->db, USUAL_CACHE, NULL, NULL, NULL);
+    sqlite3_db_release_memory(file->db);
     return result;
 }
 
-enum store_result store_file_prune_clients(struct store_file *file, size_t max_clients,
-                                           size_t most, size_t *removed)
+enum store_result store_file_prune_clients(struct store_file *file, size_t max_clients, size_t most,
+                                           size_t *removed)
 {
     sqlite3_stmt *count = file->statements[COUNT_CLIENTS];
     size_t clients = 0;

@@ -27,10 +27,19 @@ struct store_file;
  * it looks at must be safe to read. */
 typedef bool store_give_up(void *context);
 
+/* How to open a file. */
+struct store_file_options {
+    const char *path;
+    unsigned busy_ms; /* how long locks are waited for */
+    bool check;       /* look through the whole file for damage, for a few seconds at most */
+    store_give_up *give_up;
+    void *context;
+};
+
 /* Opens or makes the file. *made tells whether it is a new one. On failure *file is NULL and the
- * reason is in `error`. Waits for locks for up to busy_ms. */
-enum store_result store_file_open(struct store_file **file, const char *path, unsigned busy_ms,
-                                  store_give_up *give_up, void *context, bool *made, char *error,
+ * reason is in `error`. The options are copied but for the path's text. */
+enum store_result store_file_open(struct store_file **file,
+                                  const struct store_file_options *options, bool *made, char *error,
                                   size_t error_size);
 
 /* Closes it and nulls the pointer; NULL is fine. */
@@ -53,10 +62,8 @@ void store_file_rollback(struct store_file *file);
 
 enum store_result store_file_put_client(struct store_file *file,
                                         const struct client_record *record);
-enum store_result store_file_delete_client(struct store_file *file,
-                                           const struct network *client);
-enum store_result store_file_put_incident(struct store_file *file,
-                                          const struct incident *incident);
+enum store_result store_file_delete_client(struct store_file *file, const struct network *client);
+enum store_result store_file_put_incident(struct store_file *file, const struct incident *incident);
 
 /* Gives all clients to `visit`, those first that can best be forgotten. Rows that make no sense
  * are left out and counted in *odd. */

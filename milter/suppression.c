@@ -462,14 +462,15 @@ bool suppression_import(struct suppression *suppression, const struct client_rec
     client = client_table_find(table, &record->client);
     if (client != NULL && client->seen >= restored.seen)
         return false;
-    if (client == NULL)
+    if (client != NULL)
+        client_table_use(table, client, standing);
+    else
         client = client_table_add(table, &record->client, standing);
     if (client == NULL)
         return false;
     client_copy(client, &restored);
     client_table_set_reason(table, client,
                             restored.state == CLIENT_SUPPRESSED ? record->reason : NULL);
-    client_table_use(table, client, standing);
     return true;
 }
 

@@ -191,7 +191,7 @@ typedef bool client_visitor(void *context, const struct client_record *record);
 /* Lists clients, most recently seen first. Returns how many were visited. States are taken as
  * of `now`, but a hold that has passed and was not noticed yet lists as probation all the same.
  * Looks at no more than SUPPRESSION_LIST_LOOKS clients, so that the loop is not held up. */
-#define SUPPRESSION_LIST_LOOKS 100000
+#define SUPPRESSION_LIST_LOOKS 50000
 size_t suppression_list(const struct suppression *suppression, const struct client_filter *filter,
                         int64_t now, client_visitor *visit, void *context);
 

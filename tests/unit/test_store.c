@@ -593,8 +593,7 @@ static void test_the_file_is_private_and_ours(void **state)
     assert_sound(b->path);
 }
 
-/* Each search has the index that was made for it. */
-static void test_searches_use_their_index(void **state)
+static void test_the_indexes_are_there(void **state)
 {
     struct bench *b = *state;
     static const char *const names[] = {"clients_by_age", "incidents_by_time",
@@ -1264,7 +1263,7 @@ int main(void)
         with_bench(test_incidents_are_kept_so_long),
         with_bench(test_queries_are_bounded_and_answered_at_the_end),
         with_bench(test_the_file_is_private_and_ours),
-        with_bench(test_searches_use_their_index),
+        with_bench(test_the_indexes_are_there),
         with_bench(test_a_file_of_version_1_is_migrated),
         with_bench(test_what_is_no_database_is_set_aside),
         with_bench(test_an_empty_file_is_taken),
