@@ -62,7 +62,7 @@ void suggestion_consider(struct suggestion *suggestion, const char *known)
 const char *suggestion_nearest(const struct suggestion *suggestion)
 {
     size_t letters = strlen(suggestion->wanted);
-    size_t bearable = letters < 3 ? 1 : letters / 3;
+    size_t bearable = letters < 2 ? 1 : (letters + 1) / 3;
 
     if (suggestion->best == NULL || suggestion->distance > bearable)
         return NULL;

@@ -22,7 +22,7 @@ struct suggestion {
 void suggestion_consider(struct suggestion *suggestion, const char *known);
 
 /* The nearest word so far, the first of equals; NULL when nothing comes near enough to be meant:
- * more than a third of the letters, but at least one, would have to be changed. */
+ * of 2 letters one may differ, of 5 two, of 8 three and so on. */
 const char *suggestion_nearest(const struct suggestion *suggestion);
 
 #endif

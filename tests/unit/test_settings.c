@@ -55,6 +55,7 @@ static const struct refusal refusals[] = {
     {"max_chunk = 5;", "f:1: unknown key \"max_chunk\", did you mean \"limits.max_chunk\"?"},
     {"limits = { threshold = 5; };",
      "f:1: unknown key \"limits.threshold\", did you mean \"suppression.threshold\"?"},
+    {"modus = \"observe\";", "f:1: unknown key \"modus\", did you mean \"mode\"?"},
     {"sockets = 1;", "f:1: unknown key \"sockets\""},
     {"socket = \"/x\";", "f:1: unknown key \"socket\""},
     {"actions = { mismatches = \"accept\"; };",

@@ -53,6 +53,10 @@ static void test_only_near_words_are_meant(void **state)
     assert_string_equal(nearest("Observer"), "observe");
     assert_string_equal(nearest("limit"), "limits");
     assert_string_equal(nearest("lo"), "log");
+    assert_string_equal(nearest("observed"), "observe");
+    assert_string_equal(nearest("lmits"), "limits");
+    assert_string_equal(nearest("lemit"), "limits");
+    assert_null(nearest("limbo"));
     assert_null(nearest("reject"));
     assert_null(nearest("xy"));
     assert_null(suggestion_nearest(&(struct suggestion){.wanted = "mode"}));
