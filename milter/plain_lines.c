@@ -3,124 +3,126 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Octets compared at once; compilers split them where the machine has narrower registers. */
-#define LANES 32
-typedef uint8_t lanes __attribute__((vector_size(LANES)));
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-/* Octets between two decisions. A line of PLAIN_LINE_MAX octets or more has at least one whole
- * block without a line end in it, wherever it begins. */
-#define BLOCK ((size_t)PLAIN_LINE_MAX / 2)
+/* Octets whose line ends are found at once, a bit for each. */
+#define BLOCK ((size_t)64)
 
-/* Octets behind a block that are read with it: the two that begin the next line. */
-#define BEYOND 2
+/* Blocks that are read before their line ends are looked at: 4 KB. */
+#define BLOCKS ((size_t)64)
 
-/* Blocks whose line ends can be counted in one octet each lane: 31 * 8 < 256. */
-#define BLOCKS_PER_SUM 31
+/* A line of PLAIN_LINE_MAX octets covers at least so many blocks wholly, wherever it begins. */
+#define EMPTY_BLOCKS (PLAIN_LINE_MAX / BLOCK - 1)
+
+/* Octets behind a line end that tell whether the next line is plain. */
+#define BEGIN 2
+
+/* ---- where the line ends are: the one part that knows the machine ---- */
+
+typedef void find_line_ends_fn(const char *text, size_t blocks, uint64_t *ends);
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void find_line_ends_avx2(const char *text, size_t blocks,
+                                                                uint64_t *ends)
+{
+    const __m256i newline = _mm256_set1_epi8('\n');
+    for (size_t i = 0; i < blocks; i++, text += BLOCK) {
+        __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)text);
+        __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(text + 32));
+        uint32_t first = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, newline));
+        uint32_t second = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, newline));
+        ends[i] = first | (uint64_t)second << 32;
+    }
+}
+
+static void find_line_ends(const char *text, size_t blocks, uint64_t *ends)
+{
+    const __m128i newline = _mm_set1_epi8('\n');
+    for (size_t i = 0; i < blocks; i++, text += BLOCK) {
+        ends[i] = 0;
+        for (int part = 0; part < 4; part++) {
+            __m128i octets = _mm_loadu_si128((const __m128i *)(const void *)(text + part * 16));
+            uint64_t bits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(octets, newline));
+            ends[i] |= bits << part * 16;
+        }
+    }
+}
+
+static find_line_ends_fn *choose_find_line_ends(void)
+{
+    return __builtin_cpu_supports("avx2") ? find_line_ends_avx2 : find_line_ends;
+}
+#else
+static void find_line_ends(const char *text, size_t blocks, uint64_t *ends)
+{
+    for (size_t i = 0; i < blocks; i++, text += BLOCK) {
+        const char *end = text;
+        ends[i] = 0;
+        while ((end = memchr(end, '\n', BLOCK - (size_t)(end - text))) != NULL) {
+            ends[i] |= (uint64_t)1 << (end - text);
+            if (++end == text + BLOCK)
+                break;
+        }
+    }
+}
+
+static find_line_ends_fn *choose_find_line_ends(void)
+{
+    return find_line_ends;
+}
+#endif
+
+/* ---- which lines are plain ---- */
+
+/* What makes a line worth a look: its first octet alone (1), or with its second octet (2). */
+static const uint8_t first_octet[256] = {['.'] = 1, ['-'] = 1, ['B'] = 2, ['b'] = 2};
+static const uint8_t second_octet[256] = {['D'] = 2, ['d'] = 2};
 
 static inline bool is_plain_begin(const char *text)
 {
-    return text[0] != '.' && text[0] != '-' && !((text[0] | 0x20) == 'b' && (text[1] | 0x20) == 'd');
+    return (first_octet[(uint8_t)text[0]] & (second_octet[(uint8_t)text[1]] | 1)) == 0;
 }
 
-static inline __attribute__((always_inline)) void load(lanes *vector, const char *text)
-{
-    memcpy(vector, text, LANES);
-}
+struct scan {
+    size_t begin;   /* of the line that is not finished yet */
+    uint64_t lines; /* plain lines before it */
+    size_t empty;   /* blocks without a line end since */
+};
 
-static inline __attribute__((always_inline)) bool any(const lanes *vector)
+/* Looks at the line ends of one block. False at a line that is not plain. */
+static inline bool take_block(struct scan *scan, const char *text, size_t at, uint64_t ends)
 {
-    uint64_t words[LANES / sizeof(uint64_t)];
-    memcpy(words, vector, LANES);
-    return (words[0] | words[1] | words[2] | words[3]) != 0;
-}
-
-static inline __attribute__((always_inline)) uint64_t sum(const lanes *vector)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < LANES; i++)
-        total += (*vector)[i];
-    return total;
-}
-
-/* Adds the line ends of one block to *counts, lane by lane. False, and nothing added, if there
- * are none or if one of them is followed by a line that does not begin plainly. */
-static inline __attribute__((always_inline)) bool count_block(const char *text, lanes *counts)
-{
-    lanes found = {0}, special = {0};
-    for (size_t at = 0; at < BLOCK; at += LANES) {
-        lanes here, next, second;
-        load(&here, text + at);
-        load(&next, text + at + 1);
-        load(&second, text + at + 2);
-        lanes ends = (lanes)(here == '\n');
-        lanes dashes = (lanes)(((next + 1) & 0xfe) == '.'); /* '-' and '.' are neighbours */
-        lanes commands = (lanes)((next | 0x20) == 'b') & (lanes)((second | 0x20) == 'd');
-        special |= ends & (dashes | commands);
-        found -= ends; /* a lane that is true is -1 */
+    if (ends == 0)
+        return ++scan->empty < EMPTY_BLOCKS;
+    scan->empty = 0;
+    for (; ends != 0; ends &= ends - 1) {
+        scan->begin = at + (size_t)__builtin_ctzll(ends) + 1;
+        scan->lines++;
+        if (!is_plain_begin(text + scan->begin))
+            return false;
     }
-    if (any(&special) || !any(&found))
-        return false;
-    *counts += found;
     return true;
-}
-
-/* Goes over plain blocks; returns where they end and adds their line ends to *lines. */
-static inline __attribute__((always_inline)) size_t skip_blocks(const char *text, size_t length,
-                                                                uint64_t *lines)
-{
-    lanes counts = {0};
-    size_t at = 0;
-    for (unsigned blocks = 1; length - at >= BLOCK + BEYOND; blocks++, at += BLOCK) {
-        if (!count_block(text + at, &counts))
-            break;
-        if (blocks % BLOCKS_PER_SUM == 0) {
-            *lines += sum(&counts);
-            counts = (lanes){0};
-        }
-    }
-    *lines += sum(&counts);
-    return at;
-}
-
-#if defined(__x86_64__) || defined(__i386__)
-__attribute__((target("avx2"))) static size_t skip_blocks_avx2(const char *text, size_t length,
-                                                               uint64_t *lines)
-{
-    return skip_blocks(text, length, lines);
-}
-#endif
-
-static size_t skip_blocks_anywhere(const char *text, size_t length, uint64_t *lines)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    if (__builtin_cpu_supports("avx2"))
-        return skip_blocks_avx2(text, length, lines);
-#endif
-    return skip_blocks(text, length, lines);
-}
-
-/* The begin of the line that goes on at text[at], where the block before `at` has a line end. */
-static size_t find_line_begin(const char *text, size_t at)
-{
-    size_t begin = at - BLOCK;
-    const char *newline;
-    while ((newline = memchr(text + begin, '\n', at - begin)) != NULL)
-        begin = (size_t)(newline - text) + 1;
-    return begin;
 }
 
 struct plain_lines plain_lines_skip(const char *text, size_t length)
 {
-    struct plain_lines result = {0, 0, 1};
-    if (length < BLOCK + BEYOND) {
-        result.look = length;
-        return result;
-    }
+    struct scan scan = {0};
+    uint64_t ends[BLOCKS];
+    find_line_ends_fn *find = choose_find_line_ends();
+    if (length < BLOCK + BEGIN)
+        return (struct plain_lines){0, 0, length};
     if (!is_plain_begin(text))
-        return result;
-    size_t at = skip_blocks_anywhere(text, length, &result.lines);
-    if (at > 0)
-        result.skipped = find_line_begin(text, at);
-    result.look = length - at < BLOCK + BEYOND ? length : at + BLOCK + 1;
-    return result;
+        return (struct plain_lines){0, 0, 1};
+    size_t at = 0;
+    while (length - at >= BLOCK + BEGIN) {
+        size_t blocks = (length - at - BEGIN) / BLOCK;
+        blocks = blocks < BLOCKS ? blocks : BLOCKS;
+        find(text + at, blocks, ends);
+        for (size_t i = 0; i < blocks; i++, at += BLOCK)
+            if (!take_block(&scan, text, at, ends[i]))
+                return (struct plain_lines){scan.begin, scan.lines, scan.begin + 1};
+    }
+    return (struct plain_lines){scan.begin, scan.lines, length};
 }
