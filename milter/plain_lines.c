@@ -1,5 +1,6 @@
 #include "milter/plain_lines.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -7,122 +8,198 @@
 #include <immintrin.h>
 #endif
 
-/* Octets whose line ends are found at once, a bit for each. */
-#define BLOCK ((size_t)64)
+/* Octets between two decisions. A line of PLAIN_LINE_MAX octets covers at least one block
+ * wholly, wherever it begins. */
+#define BLOCK ((size_t)PLAIN_LINE_MAX / 2)
 
-/* Blocks that are read before their line ends are looked at: 4 KB. */
-#define BLOCKS ((size_t)64)
-
-/* A line of PLAIN_LINE_MAX octets covers at least so many blocks wholly, wherever it begins. */
-#define EMPTY_BLOCKS (PLAIN_LINE_MAX / BLOCK - 1)
+/* Octets that one step compares, and that blocks are aligned to. */
+#define STEP ((size_t)64)
+static_assert(BLOCK == 4 * STEP, "a block is four steps");
 
 /* Octets behind a line end that tell whether the next line is plain. */
 #define BEGIN 2
 
-/* ---- where the line ends are: the one part that knows the machine ---- */
+/* ---- quiet blocks: at least one line end in each, and behind none a dot, a dash or a B ---- */
 
-typedef void find_line_ends_fn(const char *text, size_t blocks, uint64_t *ends);
+/* Returns how many of the blocks, from the first on, are quiet; adds their line ends to *lines.
+ * `carry` is 1 if a line end stands before the first. */
+typedef size_t skip_quiet_fn(const char *text, size_t blocks, uint64_t carry, uint64_t *lines);
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void find_line_ends_avx2(const char *text, size_t blocks,
-                                                                uint64_t *ends)
+/* By its low four bits: the octet that is looked for. Others never equal what stands here. */
+#define LOOKED_FOR _mm_setr_epi8(1, 0, 'B', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '-', '.', 0)
+
+/* A bit for each of STEP octets: line ends, and octets that are looked for. */
+struct marks {
+    uint64_t ends;
+    uint64_t begins;
+};
+
+__attribute__((target("avx512bw"))) static inline struct marks mark_avx512(const char *text)
 {
+    const __m512i looked_for = _mm512_broadcast_i32x4(LOOKED_FOR);
+    __m512i octets = _mm512_loadu_si512((const void *)text);
+    return (struct marks){
+        _mm512_cmpeq_epi8_mask(octets, _mm512_set1_epi8('\n')),
+        _mm512_cmpeq_epi8_mask(octets, _mm512_shuffle_epi8(looked_for, octets))};
+}
+
+__attribute__((target("avx2"))) static inline struct marks mark_avx2(const char *text)
+{
+    const __m256i looked_for = _mm256_broadcastsi128_si256(LOOKED_FOR);
     const __m256i newline = _mm256_set1_epi8('\n');
-    for (size_t i = 0; i < blocks; i++, text += BLOCK) {
-        __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)text);
-        __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(text + 32));
-        uint32_t first = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, newline));
-        uint32_t second = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, newline));
-        ends[i] = first | (uint64_t)second << 32;
+    struct marks marks = {0, 0};
+    for (int half = 0; half < 2; half++) {
+        __m256i octets = _mm256_loadu_si256((const __m256i *)(const void *)(text + half * 32));
+        __m256i found = _mm256_cmpeq_epi8(octets, _mm256_shuffle_epi8(looked_for, octets));
+        __m256i ends = _mm256_cmpeq_epi8(octets, newline);
+        marks.ends |= (uint64_t)(uint32_t)_mm256_movemask_epi8(ends) << half * 32;
+        marks.begins |= (uint64_t)(uint32_t)_mm256_movemask_epi8(found) << half * 32;
     }
+    return marks;
 }
 
-static void find_line_ends(const char *text, size_t blocks, uint64_t *ends)
+/* What is known of the block so far. */
+struct quiet {
+    uint64_t special; /* bits of what is looked for right behind a line end */
+    uint64_t count;   /* line ends */
+    uint64_t carry;   /* 1 if the step before ended in a line end */
+};
+
+__attribute__((always_inline)) static inline void take_step(struct quiet *quiet,
+                                                            struct marks marks)
 {
-    const __m128i newline = _mm_set1_epi8('\n');
-    for (size_t i = 0; i < blocks; i++, text += BLOCK) {
-        ends[i] = 0;
-        for (int part = 0; part < 4; part++) {
-            __m128i octets = _mm_loadu_si128((const __m128i *)(const void *)(text + part * 16));
-            uint64_t bits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(octets, newline));
-            ends[i] |= bits << part * 16;
-        }
-    }
+    /* Keeps the compiler from moving bits back to mask registers to compare under them. */
+    __asm__("" : "+r"(marks.begins));
+    quiet->special |= marks.begins & (marks.ends << 1 | quiet->carry);
+    quiet->carry = marks.ends >> 63;
+    quiet->count += (uint64_t)__builtin_popcountll(marks.ends);
 }
 
-static find_line_ends_fn *choose_find_line_ends(void)
-{
-    return __builtin_cpu_supports("avx2") ? find_line_ends_avx2 : find_line_ends;
-}
-#else
-static void find_line_ends(const char *text, size_t blocks, uint64_t *ends)
-{
-    for (size_t i = 0; i < blocks; i++, text += BLOCK) {
-        const char *end = text;
-        ends[i] = 0;
-        while ((end = memchr(end, '\n', BLOCK - (size_t)(end - text))) != NULL) {
-            ends[i] |= (uint64_t)1 << (end - text);
-            if (++end == text + BLOCK)
-                break;
-        }
+/* The same loop for each kind of machine. */
+#define DEFINE_SKIP_QUIET(name, machine, mark)                                                     \
+    __attribute__((target(machine))) static size_t name(const char *text, size_t blocks,           \
+                                                        uint64_t carry, uint64_t *lines)           \
+    {                                                                                              \
+        for (size_t i = 0; i < blocks; i++, text += BLOCK) {                                       \
+            struct quiet quiet = {0, 0, carry};                                                    \
+            take_step(&quiet, mark(text));                                                         \
+            take_step(&quiet, mark(text + STEP));                                                  \
+            take_step(&quiet, mark(text + 2 * STEP));                                              \
+            take_step(&quiet, mark(text + 3 * STEP));                                              \
+            if (quiet.special != 0 || quiet.count == 0)                                            \
+                return i;                                                                          \
+            carry = quiet.carry;                                                                   \
+            *lines += quiet.count;                                                                 \
+        }                                                                                          \
+        return blocks;                                                                             \
     }
-}
 
-static find_line_ends_fn *choose_find_line_ends(void)
-{
-    return find_line_ends;
-}
+DEFINE_SKIP_QUIET(skip_quiet_avx512, "avx512bw,popcnt", mark_avx512)
+DEFINE_SKIP_QUIET(skip_quiet_avx2, "avx2,popcnt", mark_avx2)
 #endif
 
-/* ---- which lines are plain ---- */
-
-/* What makes a line worth a look: its first octet alone (1), or with its second octet (2). */
-static const uint8_t first_octet[256] = {['.'] = 1, ['-'] = 1, ['B'] = 2, ['b'] = 2};
-static const uint8_t second_octet[256] = {['D'] = 2, ['d'] = 2};
-
-static inline bool is_plain_begin(const char *text)
+/* Where nothing better is known: every block is walked over. */
+static size_t skip_none(const char *text, size_t blocks, uint64_t carry, uint64_t *lines)
 {
-    return (first_octet[(uint8_t)text[0]] & (second_octet[(uint8_t)text[1]] | 1)) == 0;
+    (void)text, (void)blocks, (void)carry, (void)lines;
+    return 0;
+}
+
+static skip_quiet_fn *choose_skip_quiet(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bw"))
+        return skip_quiet_avx512;
+    if (__builtin_cpu_supports("avx2"))
+        return skip_quiet_avx2;
+#endif
+    return skip_none;
+}
+
+/* ---- line by line ---- */
+
+static bool is_plain_begin(const char *text)
+{
+    return text[0] != '.' && text[0] != '-' && (text[0] != 'B' || text[1] != 'D');
 }
 
 struct scan {
-    size_t begin;   /* of the line that is not finished yet */
-    uint64_t lines; /* plain lines before it */
-    size_t empty;   /* blocks without a line end since */
+    const char *text;
+    size_t at;       /* all before is looked at */
+    size_t begin;    /* of the line that goes on at `at` … */
+    bool begin_lost; /* … unless it begins somewhere in the block before */
+    uint64_t lines;
 };
 
-/* Looks at the line ends of one block. False at a line that is not plain. */
-static inline bool take_block(struct scan *scan, const char *text, size_t at, uint64_t ends)
+/* Goes on to offset `to`, line end by line end. False if a line begins there that is not plain:
+ * the one at `begin`. */
+static bool walk(struct scan *scan, size_t to)
 {
-    if (ends == 0)
-        return ++scan->empty < EMPTY_BLOCKS;
-    scan->empty = 0;
-    for (; ends != 0; ends &= ends - 1) {
-        scan->begin = at + (size_t)__builtin_ctzll(ends) + 1;
+    const char *end;
+    while ((end = memchr(scan->text + scan->at, '\n', to - scan->at)) != NULL) {
+        scan->at = scan->begin = (size_t)(end - scan->text) + 1;
+        scan->begin_lost = false;
         scan->lines++;
-        if (!is_plain_begin(text + scan->begin))
+        if (!is_plain_begin(scan->text + scan->begin))
             return false;
     }
+    scan->at = to;
     return true;
+}
+
+/* Walks over one block. False also if no line ends in it: that line may be too long. */
+static bool walk_block(struct scan *scan)
+{
+    uint64_t lines = scan->lines;
+    if (!walk(scan, scan->at + BLOCK))
+        return false;
+    if (scan->lines > lines)
+        return true;
+    scan->at -= BLOCK;
+    return false;
+}
+
+/* Goes over quiet blocks. False if what follows begins with a line that is not plain. */
+static bool skip_quiet(struct scan *scan, size_t blocks, skip_quiet_fn *function)
+{
+    bool carry = scan->at > 0 && scan->text[scan->at - 1] == '\n';
+    size_t quiet = function(scan->text + scan->at, blocks, carry, &scan->lines);
+    if (quiet == 0)
+        return true;
+    scan->at += quiet * BLOCK;
+    scan->begin_lost = true;
+    return scan->text[scan->at - 1] != '\n' || is_plain_begin(scan->text + scan->at);
+}
+
+/* The result: all before the line that goes on at `at` is plain. */
+static struct plain_lines finish(struct scan *scan, size_t look)
+{
+    if (scan->begin_lost) {
+        const char *end;
+        scan->begin = scan->at - BLOCK;
+        while ((end = memchr(scan->text + scan->begin, '\n', scan->at - scan->begin)) != NULL)
+            scan->begin = (size_t)(end - scan->text) + 1;
+    }
+    return (struct plain_lines){scan->begin, scan->lines, look > 0 ? look : scan->begin + 1};
 }
 
 struct plain_lines plain_lines_skip(const char *text, size_t length)
 {
-    struct scan scan = {0};
-    uint64_t ends[BLOCKS];
-    find_line_ends_fn *find = choose_find_line_ends();
-    if (length < BLOCK + BEGIN)
-        return (struct plain_lines){0, 0, length};
-    if (!is_plain_begin(text))
-        return (struct plain_lines){0, 0, 1};
-    size_t at = 0;
-    while (length - at >= BLOCK + BEGIN) {
-        size_t blocks = (length - at - BEGIN) / BLOCK;
-        blocks = blocks < BLOCKS ? blocks : BLOCKS;
-        find(text + at, blocks, ends);
-        for (size_t i = 0; i < blocks; i++, at += BLOCK)
-            if (!take_block(&scan, text, at, ends[i]))
-                return (struct plain_lines){scan.begin, scan.lines, scan.begin + 1};
+    struct scan scan = {.text = text};
+    skip_quiet_fn *function = choose_skip_quiet();
+    size_t unaligned = (size_t)(-(uintptr_t)text % STEP);
+    if (length < unaligned + BLOCK + BEGIN)
+        return finish(&scan, length);
+    if (!is_plain_begin(text) || !walk(&scan, unaligned))
+        return finish(&scan, 0);
+    for (;;) {
+        size_t blocks = (length - BEGIN - scan.at) / BLOCK;
+        if (blocks == 0)
+            return finish(&scan, length);
+        if (!skip_quiet(&scan, blocks, function))
+            return finish(&scan, 0);
+        if (length - BEGIN - scan.at >= BLOCK && !walk_block(&scan))
+            return finish(&scan, 0);
     }
-    return (struct plain_lines){scan.begin, scan.lines, length};
 }
