@@ -206,9 +206,15 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
     return NULL;
 }
 
-/* A BDAT that Postfix answers 521 and a hang-up: the transfer is over with it. */
+/* A BDAT that Postfix answers 521 and a hang-up: the transfer is over with it. If the message
+ * before ended with this same command, that one is handed out first and this one when the session
+ * is known to be over. */
 static void hang_up(struct step *step)
 {
+    if (step->result->has_ended || step->result->data_ended) {
+        set_state(step->conversation, CONVERSATION_CHUNKS);
+        return;
+    }
     settle_bdat(step, TRANSFER_ENDED_BY_COMMAND, false);
     set_state(step->conversation, CONVERSATION_ENDED);
 }

@@ -256,6 +256,12 @@ static const struct row rows[] = {
      "failed_elsewhere+foreign_input =ended", {0}, false, false},
     {"a foreign line after other commands is none of ours",
      HELLO MAIL SENT "> NOOP\n> hello there\n> QUIT", "match* =ended", {0}, false, false},
+    {"malformed right after a message", HELLO MAIL SENT "> BDAT x LAST\nend",
+     "match* failed_elsewhere+malformed =ended", {0}, false, false},
+    {"malformed right after DATA", HELLO MAIL "> DATA\nadmit Q1\nreceive Q1 50\n> BDAT x\nend",
+     "data:ok failed_elsewhere+malformed =ended", {0}, false, false},
+    {"hung up, then nothing more", HELLO MAIL "> BDAT x LAST\nend\n" HELLO MAIL SENT "> QUIT",
+     "failed_elsewhere+malformed match* =ended", {0}, false, false},
     {"malformed", HELLO MAIL "> BDAT x LAST\nend", "failed_elsewhere+malformed =ended", {0}, false,
      false},
     {"not offered", "begin unoffered\n> EHLO x\n" MAIL "> BDAT 50 LAST\nend", "not_offered =ended",
@@ -279,7 +285,7 @@ static const struct row rows[] = {
     {"BDAT after a transfer", HELLO MAIL SENT "> BDAT 5 LAST", "match* guard:BDAT =chunks", {0},
      false, false},
     {"and again", HELLO MAIL SENT "> BDAT 5 LAST\n> BDAT 5\nend",
-     "match* guard:BDAT guard:BDAT failed_elsewhere+guarded =ended", {0}, false, false},
+     "match* guard:BDAT failed_elsewhere+guarded guard:BDAT =ended", {0}, false, false},
     {"the guard is off", HELLO MAIL "> BDAT 99 LAST\n> DATA\n> RSET", "failed_elsewhere =greeted",
      {0}, true, false},
     {"MAIL that cannot be read does not help", HELLO MAIL "> BDAT 99 LAST\n> MAIL FROM :<x>\n> DATA",
@@ -288,7 +294,7 @@ static const struct row rows[] = {
      "failed_elsewhere guard:BDAT =envelope", {0}, false, false},
     {"RCPT that cannot be read does not help",
      HELLO MAIL "> BDAT 99 LAST\n> MAIL FROM:<x>\n> RCPT TO <y>\n> BDAT 1 LAST",
-     "failed_elsewhere guard:BDAT =chunks", {0}, false, false},
+     "failed_elsewhere failed_elsewhere+guarded guard:BDAT =ended", {0}, false, false},
     {"RSET with an argument does not help", HELLO MAIL "> BDAT 99 LAST\n> RSET x\n> DATA",
      "failed_elsewhere guard:BDAT =greeted", {0}, false, false},
     {"RSET helps", HELLO MAIL "> BDAT 99 LAST\n> RSET\n> DATA\n> RSET",
@@ -298,17 +304,17 @@ static const struct row rows[] = {
     {"EHLO alone does not clear it", HELLO MAIL "> BDAT 99 LAST\n> EHLO x\n> DATA",
      "failed_elsewhere guard:BDAT =greeted", {0}, false, false},
     {"too many chunks", HELLO MAIL "> BDAT 1\nadmit Q1\n> BDAT 1\n> BDAT 1\nend",
-     "guard:BDAT refused+max_chunks+guarded =ended", {.max_chunks = 2}, false, false},
+     "refused+max_chunks+guarded guard:BDAT =ended", {.max_chunks = 2}, false, false},
     {"as many as allowed", HELLO MAIL "> BDAT 1\nadmit Q1\n> BDAT 1 LAST\nmilter\nreceive Q1 2\n"
      "judge match\n> QUIT", "match* =ended", {.max_chunks = 2}, false, false},
     {"too many octets in later chunks", HELLO MAIL "> BDAT 60\nadmit Q1\n> BDAT 41\nend",
-     "guard:BDAT refused+max_message+guarded =ended", {.max_message = 100}, false, false},
+     "refused+max_message+guarded guard:BDAT =ended", {.max_message = 100}, false, false},
     {"as many octets as allowed", HELLO MAIL "> BDAT 60\nadmit Q1\nmilter\n> BDAT 40 LAST\n"
      "receive Q1 100\njudge match\n> QUIT", "match* =ended", {.max_message = 100}, false, false},
     {"a first chunk too large is the policy service's", HELLO MAIL "> BDAT 101 LAST\n> QUIT",
      "refused+max_message =ended", {.max_message = 100}, false, false},
     {"octets in vain", HELLO MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 1\n"
-     "end", "failed_elsewhere failed_elsewhere guard:BDAT failed_elsewhere+guarded =ended",
+     "end", "failed_elsewhere failed_elsewhere failed_elsewhere+guarded guard:BDAT =ended",
      {.max_message = 100}, false, false},
     {"octets of accepted messages are not in vain",
      HELLO MAIL "> BDAT 60 LAST\nadmit Q1\njudge dot_stuffed\n" MAIL
@@ -560,7 +566,7 @@ static void test_limits_are_named_at_the_policy_request(void **state)
     run(&play, "> RSET\n" MAIL "> BDAT 11\n");
     assert_int_equal(conversation_broken_limits(&play.conversation), EVIDENCE_MAX_CHUNK);
     play.rules.max_message = 5;
-    run(&play, "> RSET\n" MAIL "> BDAT 11\n");
+    run(&play, "end\n" HELLO MAIL "> BDAT 11\n");
     assert_int_equal(conversation_broken_limits(&play.conversation),
                      EVIDENCE_MAX_CHUNK | EVIDENCE_MAX_MESSAGE);
 }
