@@ -73,7 +73,7 @@ static void look_for_multipart(struct content *content, const struct line *line)
 
 static void note_command(struct content *content, const struct line *line)
 {
-    if (line->seen != line->length || line->seen < 6 || strncasecmp(line->text, "BDAT ", 5) != 0 ||
+    if (line->seen != line->length || line->seen < 6 || memcmp(line->text, "BDAT ", 5) != 0 ||
         content->command_count == CONTENT_COMMANDS_KEPT ||
         !smtp_line_is_exact_command(line->text, line->seen))
         return;
@@ -94,7 +94,7 @@ static void end_line(struct content *content, const struct line *line)
     }
     if (line->text[0] == '.' && (line->seen == 1 || line->text[1] != '.'))
         content->dot_lines++;
-    else if (line->text[0] == 'B' || line->text[0] == 'b')
+    else if (line->text[0] == 'B')
         note_command(content, line);
     if (content->part_opened || line->text[0] == '-')
         look_for_multipart(content, line);

@@ -24,7 +24,8 @@
  * quoted in a text. */
 #define CONTENT_PREAMBLE_LINES 32
 
-/* BDAT command lines inside the text whose ends are kept; the rest goes uncounted. */
+/* BDAT command lines (in capitals, as clients spell them) inside the text whose ends are kept;
+ * the rest goes uncounted. */
 #define CONTENT_COMMANDS_KEPT 16
 
 /* Postfix cuts lines at line_length_limit: its default, and the least it can be set to. */

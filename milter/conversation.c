@@ -23,6 +23,10 @@ static const char *const mode_names[SESSION_MODES] = {
     [SESSION_MIXED] = "mixed",
 };
 
+/* How often a session may declare max_message in transfers that are refused or given up: a
+ * refused message must not cost the sound one behind it, an endless row of them must. */
+#define IN_VAIN_FACTOR 10
+
 /* Everything a step needs, so that the steps have few arguments. */
 struct step {
     struct conversation *conversation;
@@ -206,7 +210,8 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
         return GUARD_BDAT_MAX_CHUNKS;
     if ((broken & EVIDENCE_MAX_MESSAGE) && conversation->transfer.chunk_count > 0)
         return GUARD_BDAT_MAX_MESSAGE;
-    if (exceeds(conversation->declared_in_vain, rules->max_message))
+    if (rules->max_message > 0 &&
+        conversation->declared_in_vain / IN_VAIN_FACTOR > rules->max_message)
         return GUARD_BDAT_MAX_MESSAGE;
     return NULL;
 }
@@ -215,7 +220,7 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
  * another one already, this one is left to the next. */
 static void settle_now(struct step *step, enum conversation_state next)
 {
-    if (step->result->has_ended)
+    if (step->result->has_ended || step->result->data_ended)
         return;
     settle_bdat(step, TRANSFER_ENDED_BY_COMMAND, false);
     set_state(step->conversation, next);

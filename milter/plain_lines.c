@@ -1,126 +1,205 @@
 #include "milter/plain_lines.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
-/* Octets compared at once; compilers split them where the machine has narrower registers. */
-#define LANES 32
-typedef uint8_t lanes __attribute__((vector_size(LANES)));
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-/* Octets between two decisions. A line of PLAIN_LINE_MAX octets or more has at least one whole
- * block without a line end in it, wherever it begins. */
+/* Octets between two decisions. A line of PLAIN_LINE_MAX octets covers at least one block
+ * wholly, wherever it begins. */
 #define BLOCK ((size_t)PLAIN_LINE_MAX / 2)
 
-/* Octets behind a block that are read with it: the two that begin the next line. */
-#define BEYOND 2
+/* Octets that one step compares, and that blocks are aligned to. */
+#define STEP ((size_t)64)
+static_assert(BLOCK == 4 * STEP, "a block is four steps");
 
-/* Blocks whose line ends can be counted in one octet each lane: 31 * 8 < 256. */
-#define BLOCKS_PER_SUM 31
+/* Octets behind a line end that tell whether the next line is plain. */
+#define BEGIN 2
 
-static inline bool is_plain_begin(const char *text)
+/* ---- quiet blocks: at least one line end in each, and behind none a dot, a dash or a B ---- */
+
+/* Returns how many of the blocks, from the first on, are quiet; adds their line ends to *lines.
+ * `carry` is 1 if a line end stands before the first. */
+typedef size_t skip_quiet_fn(const char *text, size_t blocks, uint64_t carry, uint64_t *lines);
+
+#if defined(__x86_64__)
+/* By its low four bits: the octet that is looked for. Others never equal what stands here. */
+#define LOOKED_FOR _mm_setr_epi8(1, 0, 'B', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '-', '.', 0)
+
+/* A bit for each of STEP octets: line ends, and octets that are looked for. */
+struct marks {
+    uint64_t ends;
+    uint64_t begins;
+};
+
+__attribute__((target("avx512bw"))) static inline struct marks mark_avx512(const char *text)
 {
-    return text[0] != '.' && text[0] != '-' && !((text[0] | 0x20) == 'b' && (text[1] | 0x20) == 'd');
+    const __m512i looked_for = _mm512_broadcast_i32x4(LOOKED_FOR);
+    __m512i octets = _mm512_loadu_si512((const void *)text);
+    return (struct marks){
+        _mm512_cmpeq_epi8_mask(octets, _mm512_set1_epi8('\n')),
+        _mm512_cmpeq_epi8_mask(octets, _mm512_shuffle_epi8(looked_for, octets))};
 }
 
-static inline __attribute__((always_inline)) void load(lanes *vector, const char *text)
+__attribute__((target("avx2"))) static inline struct marks mark_avx2(const char *text)
 {
-    memcpy(vector, text, LANES);
-}
-
-static inline __attribute__((always_inline)) bool any(const lanes *vector)
-{
-    uint64_t words[LANES / sizeof(uint64_t)];
-    memcpy(words, vector, LANES);
-    return (words[0] | words[1] | words[2] | words[3]) != 0;
-}
-
-static inline __attribute__((always_inline)) uint64_t sum(const lanes *vector)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < LANES; i++)
-        total += (*vector)[i];
-    return total;
-}
-
-/* Adds the line ends of one block to *counts, lane by lane. False, and nothing added, if there
- * are none or if one of them is followed by a line that does not begin plainly. */
-static inline __attribute__((always_inline)) bool count_block(const char *text, lanes *counts)
-{
-    lanes found = {0}, special = {0};
-    for (size_t at = 0; at < BLOCK; at += LANES) {
-        lanes here, next, second;
-        load(&here, text + at);
-        load(&next, text + at + 1);
-        load(&second, text + at + 2);
-        lanes ends = (lanes)(here == '\n');
-        lanes dashes = (lanes)(((next + 1) & 0xfe) == '.'); /* '-' and '.' are neighbours */
-        lanes commands = (lanes)((next | 0x20) == 'b') & (lanes)((second | 0x20) == 'd');
-        special |= ends & (dashes | commands);
-        found -= ends; /* a lane that is true is -1 */
+    const __m256i looked_for = _mm256_broadcastsi128_si256(LOOKED_FOR);
+    const __m256i newline = _mm256_set1_epi8('\n');
+    struct marks marks = {0, 0};
+    for (int half = 0; half < 2; half++) {
+        __m256i octets = _mm256_loadu_si256((const __m256i *)(const void *)(text + half * 32));
+        __m256i found = _mm256_cmpeq_epi8(octets, _mm256_shuffle_epi8(looked_for, octets));
+        __m256i ends = _mm256_cmpeq_epi8(octets, newline);
+        marks.ends |= (uint64_t)(uint32_t)_mm256_movemask_epi8(ends) << half * 32;
+        marks.begins |= (uint64_t)(uint32_t)_mm256_movemask_epi8(found) << half * 32;
     }
-    if (any(&special) || !any(&found))
-        return false;
-    *counts += found;
+    return marks;
+}
+
+/* What is known of the block so far. */
+struct quiet {
+    uint64_t special; /* bits of what is looked for right behind a line end */
+    uint64_t count;   /* line ends */
+    uint64_t carry;   /* 1 if the step before ended in a line end */
+};
+
+__attribute__((always_inline)) static inline void take_step(struct quiet *quiet,
+                                                            struct marks marks)
+{
+    /* Keeps the compiler from moving bits back to mask registers to compare under them. */
+    __asm__("" : "+r"(marks.begins));
+    quiet->special |= marks.begins & (marks.ends << 1 | quiet->carry);
+    quiet->carry = marks.ends >> 63;
+    quiet->count += (uint64_t)__builtin_popcountll(marks.ends);
+}
+
+/* The same loop for each kind of machine. */
+#define DEFINE_SKIP_QUIET(name, machine, mark)                                                     \
+    __attribute__((target(machine))) static size_t name(const char *text, size_t blocks,           \
+                                                        uint64_t carry, uint64_t *lines)           \
+    {                                                                                              \
+        for (size_t i = 0; i < blocks; i++, text += BLOCK) {                                       \
+            struct quiet quiet = {0, 0, carry};                                                    \
+            take_step(&quiet, mark(text));                                                         \
+            take_step(&quiet, mark(text + STEP));                                                  \
+            take_step(&quiet, mark(text + 2 * STEP));                                              \
+            take_step(&quiet, mark(text + 3 * STEP));                                              \
+            if (quiet.special != 0 || quiet.count == 0)                                            \
+                return i;                                                                          \
+            carry = quiet.carry;                                                                   \
+            *lines += quiet.count;                                                                 \
+        }                                                                                          \
+        return blocks;                                                                             \
+    }
+
+DEFINE_SKIP_QUIET(skip_quiet_avx512, "avx512bw,popcnt", mark_avx512)
+DEFINE_SKIP_QUIET(skip_quiet_avx2, "avx2,popcnt", mark_avx2)
+#endif
+
+/* Where nothing better is known: every block is walked over. */
+static size_t skip_none(const char *text, size_t blocks, uint64_t carry, uint64_t *lines)
+{
+    (void)text, (void)blocks, (void)carry, (void)lines;
+    return 0;
+}
+
+static skip_quiet_fn *choose_skip_quiet(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bw"))
+        return skip_quiet_avx512;
+    if (__builtin_cpu_supports("avx2"))
+        return skip_quiet_avx2;
+#endif
+    return skip_none;
+}
+
+/* ---- line by line ---- */
+
+static bool is_plain_begin(const char *text)
+{
+    return text[0] != '.' && text[0] != '-' && (text[0] != 'B' || text[1] != 'D');
+}
+
+struct scan {
+    const char *text;
+    size_t at;       /* all before is looked at */
+    size_t begin;    /* of the line that goes on at `at` … */
+    bool begin_lost; /* … unless it begins somewhere in the block before */
+    uint64_t lines;
+};
+
+/* Goes on to offset `to`, line end by line end. False if a line begins there that is not plain:
+ * the one at `begin`. */
+static bool walk(struct scan *scan, size_t to)
+{
+    const char *end;
+    while ((end = memchr(scan->text + scan->at, '\n', to - scan->at)) != NULL) {
+        scan->at = scan->begin = (size_t)(end - scan->text) + 1;
+        scan->begin_lost = false;
+        scan->lines++;
+        if (!is_plain_begin(scan->text + scan->begin))
+            return false;
+    }
+    scan->at = to;
     return true;
 }
 
-/* Goes over plain blocks; returns where they end and adds their line ends to *lines. */
-static inline __attribute__((always_inline)) size_t skip_blocks(const char *text, size_t length,
-                                                                uint64_t *lines)
+/* Walks over one block. False also if no line ends in it: that line may be too long. */
+static bool walk_block(struct scan *scan)
 {
-    lanes counts = {0};
-    size_t at = 0;
-    for (unsigned blocks = 1; length - at >= BLOCK + BEYOND; blocks++, at += BLOCK) {
-        if (!count_block(text + at, &counts))
-            break;
-        if (blocks % BLOCKS_PER_SUM == 0) {
-            *lines += sum(&counts);
-            counts = (lanes){0};
-        }
+    uint64_t lines = scan->lines;
+    if (!walk(scan, scan->at + BLOCK))
+        return false;
+    if (scan->lines > lines)
+        return true;
+    scan->at -= BLOCK;
+    return false;
+}
+
+/* Goes over quiet blocks. False if what follows begins with a line that is not plain. */
+static bool skip_quiet(struct scan *scan, size_t blocks, skip_quiet_fn *function)
+{
+    bool carry = scan->at > 0 && scan->text[scan->at - 1] == '\n';
+    size_t quiet = function(scan->text + scan->at, blocks, carry, &scan->lines);
+    if (quiet == 0)
+        return true;
+    scan->at += quiet * BLOCK;
+    scan->begin_lost = true;
+    return scan->text[scan->at - 1] != '\n' || is_plain_begin(scan->text + scan->at);
+}
+
+/* The result: all before the line that goes on at `at` is plain. */
+static struct plain_lines finish(struct scan *scan, size_t look)
+{
+    if (scan->begin_lost) {
+        const char *end;
+        scan->begin = scan->at - BLOCK;
+        while ((end = memchr(scan->text + scan->begin, '\n', scan->at - scan->begin)) != NULL)
+            scan->begin = (size_t)(end - scan->text) + 1;
     }
-    *lines += sum(&counts);
-    return at;
-}
-
-#if defined(__x86_64__) || defined(__i386__)
-__attribute__((target("avx2"))) static size_t skip_blocks_avx2(const char *text, size_t length,
-                                                               uint64_t *lines)
-{
-    return skip_blocks(text, length, lines);
-}
-#endif
-
-static size_t skip_blocks_anywhere(const char *text, size_t length, uint64_t *lines)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    if (__builtin_cpu_supports("avx2"))
-        return skip_blocks_avx2(text, length, lines);
-#endif
-    return skip_blocks(text, length, lines);
-}
-
-/* The begin of the line that goes on at text[at], where the block before `at` has a line end. */
-static size_t find_line_begin(const char *text, size_t at)
-{
-    size_t begin = at - BLOCK;
-    const char *newline;
-    while ((newline = memchr(text + begin, '\n', at - begin)) != NULL)
-        begin = (size_t)(newline - text) + 1;
-    return begin;
+    return (struct plain_lines){scan->begin, scan->lines, look > 0 ? look : scan->begin + 1};
 }
 
 struct plain_lines plain_lines_skip(const char *text, size_t length)
 {
-    struct plain_lines result = {0, 0, 1};
-    if (length < BLOCK + BEYOND) {
-        result.look = length;
-        return result;
+    struct scan scan = {.text = text};
+    skip_quiet_fn *function = choose_skip_quiet();
+    size_t unaligned = (size_t)(-(uintptr_t)text % STEP);
+    if (length < unaligned + BLOCK + BEGIN)
+        return finish(&scan, length);
+    if (!is_plain_begin(text) || !walk(&scan, unaligned))
+        return finish(&scan, 0);
+    for (;;) {
+        size_t blocks = (length - BEGIN - scan.at) / BLOCK;
+        if (blocks == 0)
+            return finish(&scan, length);
+        if (!skip_quiet(&scan, blocks, function))
+            return finish(&scan, 0);
+        if (length - BEGIN - scan.at >= BLOCK && !walk_block(&scan))
+            return finish(&scan, 0);
     }
-    if (!is_plain_begin(text))
-        return result;
-    size_t at = skip_blocks_anywhere(text, length, &result.lines);
-    if (at > 0)
-        result.skipped = find_line_begin(text, at);
-    result.look = length - at < BLOCK + BEYOND ? length : at + BLOCK + 1;
-    return result;
 }

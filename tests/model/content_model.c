@@ -84,7 +84,7 @@ static void build(struct model *model, const char *body, size_t length)
         model->splits_most += n / 512;
         if (n >= 1 && line[0] == '.' && (n == 1 || line[1] != '.'))
             model->dot_lines++;
-        if (begins_with(line, n, "BDAT ") && n <= CONTENT_HEAD_SIZE &&
+        if (n >= 5 && memcmp(line, "BDAT ", 5) == 0 && n <= CONTENT_HEAD_SIZE &&
             smtp_line_is_exact_command(line, n) && model->commands < CONTENT_COMMANDS_KEPT) {
             bool ended = line[used - 1] == '\n';
             model->command_ends[model->commands] = at + used;

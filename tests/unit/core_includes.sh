@@ -7,7 +7,7 @@ core=$(sed -n '/^milter_libcore_a_SOURCES/,/[^\\]$/p' "$milter/milter.am" | tr '
     sed -n 's/^milter\/\(.*\)\.c$/\1/p')
 interfaces='log settings'
 allowed=' assert ctype inttypes limits stdarg stdbool stddef stdint stdio stdlib string strings
- arpa/inet netinet/in sys/queue sys/socket sys/types '
+ arpa/inet immintrin netinet/in sys/queue sys/socket sys/types '
 input_output='\b(printf|fprintf|open|read|write|socket|send|recv|fopen|getenv|time) *\('
 failed=0
 

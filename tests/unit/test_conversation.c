@@ -256,6 +256,14 @@ static const struct row rows[] = {
      "failed_elsewhere+foreign_input =ended", {0}, false, false},
     {"a foreign line after other commands is none of ours",
      HELLO MAIL SENT "> NOOP\n> hello there\n> QUIT", "match* =ended", {0}, false, false},
+    {"malformed right after a message", HELLO MAIL SENT "> BDAT x LAST\nend",
+     "match* guard:BDAT =ended", {0}, false, false},
+    {"the same unguarded", HELLO MAIL SENT "> BDAT x LAST\nend",
+     "match* failed_elsewhere+malformed =ended", {0}, true, false},
+    {"malformed right after DATA", HELLO MAIL "> DATA\nadmit Q1\nreceive Q1 50\n> BDAT x\nend",
+     "data:ok failed_elsewhere+malformed =ended", {0}, false, false},
+    {"hung up, then nothing more", HELLO MAIL "> BDAT x LAST\nend\n" HELLO MAIL SENT "> QUIT",
+     "failed_elsewhere+malformed match* =ended", {0}, false, false},
     {"malformed", HELLO MAIL "> BDAT x LAST\nend", "failed_elsewhere+malformed =ended", {0}, false,
      false},
     {"not offered", "begin unoffered\n> EHLO x\n" MAIL "> BDAT 50 LAST\nend", "not_offered =ended",
@@ -298,17 +306,20 @@ static const struct row rows[] = {
     {"EHLO alone does not clear it", HELLO MAIL "> BDAT 99 LAST\n> EHLO x\n> DATA",
      "failed_elsewhere guard:BDAT =greeted", {0}, false, false},
     {"too many chunks", HELLO MAIL "> BDAT 1\nadmit Q1\n> BDAT 1\n> BDAT 1\nend",
-     "guard:BDAT refused+max_chunks+guarded =ended", {.max_chunks = 2}, false, false},
+     "refused+max_chunks+guarded guard:BDAT =ended", {.max_chunks = 2}, false, false},
     {"as many as allowed", HELLO MAIL "> BDAT 1\nadmit Q1\n> BDAT 1 LAST\nmilter\nreceive Q1 2\n"
      "judge match\n> QUIT", "match* =ended", {.max_chunks = 2}, false, false},
     {"too many octets in later chunks", HELLO MAIL "> BDAT 60\nadmit Q1\n> BDAT 41\nend",
-     "guard:BDAT refused+max_message+guarded =ended", {.max_message = 100}, false, false},
+     "refused+max_message+guarded guard:BDAT =ended", {.max_message = 100}, false, false},
     {"as many octets as allowed", HELLO MAIL "> BDAT 60\nadmit Q1\nmilter\n> BDAT 40 LAST\n"
      "receive Q1 100\njudge match\n> QUIT", "match* =ended", {.max_message = 100}, false, false},
     {"a first chunk too large is the policy service's", HELLO MAIL "> BDAT 101 LAST\n> QUIT",
      "refused+max_message =ended", {.max_message = 100}, false, false},
-    {"octets in vain", HELLO MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 1\n"
-     "end", "failed_elsewhere failed_elsewhere guard:BDAT failed_elsewhere+guarded =ended",
+    {"octets in vain, few", HELLO MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 60\n> RSET\n" MAIL
+     "> BDAT 1\nend", "failed_elsewhere failed_elsewhere failed_elsewhere =ended", {.max_message = 100}, false,
+     false},
+    {"octets in vain, many", HELLO MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 1100\n> RSET\n" MAIL "> BDAT 1\n"
+     "end", "failed_elsewhere refused+max_message failed_elsewhere+guarded guard:BDAT =ended",
      {.max_message = 100}, false, false},
     {"octets of accepted messages are not in vain",
      HELLO MAIL "> BDAT 60 LAST\nadmit Q1\njudge dot_stuffed\n" MAIL
