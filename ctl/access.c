@@ -102,21 +102,16 @@ bool access_walk(const struct access_user *user, const char *start, const char *
 {
     char *walked = text_copy(path);
     size_t at = strlen(start);
-    bool open = true;
     *obstacle = (struct access_obstacle){0};
-    while (open && walked[at] != '\0') {
-        char *slash = strchr(walked + at + 1, '/');
-        if (at == 0 || walked[at] != '/')
-            slash = strchr(walked + at, '/');
-        if (slash != NULL)
-            *slash = '\0';
-        open = passes(user, *walked ? walked : "/", slash == NULL, obstacle);
-        if (slash == NULL)
-            break;
-        *slash = '/';
-        at = (size_t)(slash - walked) + strspn(slash, "/") - 1;
-        if (walked[at + 1] == '\0')
-            break;
+    bool open = at > 0 || passes(user, "/", false, obstacle);
+    for (at += strspn(walked + at, "/"); open && walked[at] != '\0';
+         at += strspn(walked + at, "/")) {
+        at += strcspn(walked + at, "/");
+        char after = walked[at];
+        bool is_last = walked[at + strspn(walked + at, "/")] == '\0';
+        walked[at] = '\0';
+        open = passes(user, walked, is_last, obstacle);
+        walked[at] = after;
     }
     free(walked);
     return open;

@@ -191,7 +191,7 @@ static enum exit_code unknown_option(const struct command *command, const char *
 }
 
 /* One option at argv[*index]; its value may be the next word. */
-static enum exit_code parse_option(char **argv, int *index, struct command_line *line)
+static enum exit_code parse_option(const char *const *argv, int *index, struct command_line *line)
 {
     const char *text = argv[*index], *value;
     const struct command *command = line->invocation.command;
@@ -251,7 +251,7 @@ static enum exit_code check_complete(const struct command_line *line)
     return EXIT_DONE;
 }
 
-enum exit_code command_parse(int argc, char **argv, struct command_line *line)
+enum exit_code command_parse(int argc, const char *const *argv, struct command_line *line)
 {
     *line = (struct command_line){
         .ctl = {.socket = DEFAULT_SOCKET, .timeout_seconds = DEFAULT_TIMEOUT}};

@@ -59,7 +59,7 @@ struct command_line {
 };
 
 /* Takes a command line apart. EXIT_DONE, or EXIT_USAGE when it is wrong, which has been said. */
-enum exit_code command_parse(int argc, char **argv, struct command_line *line)
+enum exit_code command_parse(int argc, const char *const *argv, struct command_line *line)
     __attribute__((warn_unused_result));
 
 /* Writes the overview, or what one command takes. */

@@ -70,7 +70,7 @@ static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
         return code;
     const json_t *transfer = pick(json_object_get(recent, "transfers"), id);
     if (transfer == NULL) {
-        path = daemon_path("/v1/incidents", "queue_id", id, "limit", "10000", NULL);
+        path = daemon_path("/v1/incidents", "queue_id", id, "limit", "1000", NULL);
         stored = daemon_try(ctl, path);
         free(path);
         transfer = pick(json_object_get(stored, "incidents"), id);

@@ -115,6 +115,8 @@ static const struct pair evidences[] = {
     {"binarymime", "BODY=BINARYMIME was used, which Postfix does not offer"},
     {"guarded", "the guard kept a command away from Postfix that could have harmed it"},
     {"changed_body", "a filter in front had changed the body, so its text was not judged"},
+    {"malformed", "a BDAT command breaks the syntax of RFC 3030"},
+    {"nested_mail", "a new MAIL came between the chunks, so two messages may be mixed up"},
 };
 
 static const struct pair actions[] = {

@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 {
     struct command_line line;
     text_init();
-    enum exit_code code = command_parse(argc, argv, &line);
+    enum exit_code code = command_parse(argc, (const char *const *)argv, &line);
     if (code != EXIT_DONE)
         return code;
     if (line.help || line.version)

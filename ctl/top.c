@@ -4,6 +4,7 @@
 #include <curses.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #define PLAIN_ROWS 20
 #define CLIENTS_ASKED "1000"
 #define KEY_ESCAPE 27
+#define KEY_CONTROL_C 3
 
 static double clock_seconds(void)
 {
@@ -59,10 +61,21 @@ static enum exit_code print_once(const struct ctl *ctl, long delay)
     return code;
 }
 
+/* Ctrl-C is one more way to leave, not a failure: it comes as a key. endwin() undoes this. */
+static void take_interrupt_as_key(void)
+{
+    struct termios terminal;
+    if (tcgetattr(STDIN_FILENO, &terminal) != 0)
+        return;
+    terminal.c_cc[VINTR] = _POSIX_VDISABLE;
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+}
+
 static void prepare_screen(const struct ctl *ctl)
 {
     initscr();
     cbreak();
+    take_interrupt_as_key();
     noecho();
     curs_set(0);
     keypad(stdscr, TRUE);
@@ -117,7 +130,7 @@ static bool wait_for_key(const struct ctl *ctl, const struct top_look *before,
     for (double left; (left = until - clock_seconds()) > 0;) {
         timeout((int)(left * 1000) + 1);
         int key = getch();
-        if (key == 'q' || key == 'Q' || key == KEY_ESCAPE)
+        if (key == 'q' || key == 'Q' || key == KEY_ESCAPE || key == KEY_CONTROL_C)
             return true;
         if (key == KEY_RESIZE)
             draw(ctl, before, now, delay);
