@@ -278,6 +278,9 @@ enum io_result connection_drain(struct connection *connection, int64_t deadline,
         if (ioctl(connection->fd, SIOCOUTQ, &queued) != 0 || queued <= 0)
             return IO_OK;
         *left = (size_t)queued;
+        struct pollfd broken = {.fd = connection->fd};
+        if (poll(&broken, 1, 0) > 0)
+            return IO_RESET;
         if (connection_clock() >= deadline)
             return IO_TIMEOUT;
         /* The kernel wakes nobody at the last acknowledgement: look again soon. */

@@ -79,6 +79,15 @@ static const char *saying(const struct session *session, char *buffer, size_t si
     return buffer;
 }
 
+static bool ran_payload(struct run *run, const char *command, const char *answer)
+{
+    return run_fail(run, FINDING_RAN_PAYLOAD,
+                    "The server ran the octets of a refused chunk as commands: more replies came "
+                    "than commands were sent (%s was answered '%s'). Whoever writes the message "
+                    "can so write commands.",
+                    command, answer);
+}
+
 /* The time for the whole session is over. */
 static bool given_up(struct run *run, const char *what)
 {
@@ -109,6 +118,8 @@ bool run_trouble(struct run *run, const char *what)
                         "taken%s.",
                         what, session->unsent_octets, words);
     case TROUBLE_UNASKED:
+        if (run->result->definition->message == MESSAGE_COMMANDS)
+            return ran_payload(run, what, session->last_words);
         return run_fail(run, session->last_words[0] == '5' ? FINDING_MISCOUNTED : FINDING_TWICE,
                         "A reply that nobody asked for came before %s%s.", what, words);
     case TROUBLE_GARBAGE:
@@ -135,7 +146,7 @@ void run_mail_line(const struct run *run, char *buffer, size_t size)
     char size_parameter[40] = "";
     const struct capabilities *offered = &run->session.current;
     enum message_kind kind = run->result->definition->message;
-    if (offered->size && run->message.length > 0)
+    if (offered->size && kind != MESSAGE_COMMANDS)
         snprintf(size_parameter, sizeof(size_parameter), " SIZE=%zu", run->message.length);
     snprintf(buffer, size, "MAIL FROM:<%s>%s%s", run->options->from, size_parameter,
              kind == MESSAGE_BINARY ? " BODY=BINARYMIME"
@@ -266,20 +277,24 @@ bool run_command(struct run *run, const char *command)
                     reply_summary(&reply, text, sizeof(text)));
 }
 
-/* Client and server are out of step: count the replies that are left and say what it is. */
+bool run_hung_up(struct run *run, int code)
+{
+    return run_warn(run, FINDING_DROPPED,
+                    "The server refused with %d and then closed the connection. A sender that "
+                    "had more mail for it must begin again.",
+                    code);
+}
+
+/* Client and server are out of step: collect the replies that are left and say what it is. */
 static bool out_of_step(struct run *run, bool payload_sent, const char *command,
                         const char *answer)
 {
     struct reply reply;
-    unsigned strays = 1;
+    unsigned strays = 0;
     while (strays < STRAY_MAX && session_stray_reply(&run->session, &reply, STRAY_WAIT_MS))
         strays++;
     if (payload_sent)
-        return run_fail(run, FINDING_RAN_PAYLOAD,
-                        "The server ran the octets of a refused chunk as commands: more replies "
-                        "came than commands were sent (%s was answered '%s'). Whoever writes the "
-                        "message can so write commands.",
-                        command, answer);
+        return ran_payload(run, command, answer);
     if (answer[0] == '5')
         return run_fail(run, FINDING_MISCOUNTED,
                         "The server read fewer octets than were declared and took the rest for "
@@ -304,10 +319,7 @@ static bool closing_command(struct run *run, const char *command, int expected, 
         if (session->trouble == TROUBLE_DROPPED && (refusal == 421 || refusal == 521))
             return true;
         if (session->trouble == TROUBLE_DROPPED && refusal != 0)
-            return run_warn(run, FINDING_DROPPED,
-                            "The server refused with %d and then closed the connection. A sender "
-                            "that had more mail for it must begin again.",
-                            refusal);
+            return run_hung_up(run, refusal);
         return run_trouble(run, command);
     }
     if (reply.code == expected)
