@@ -14,8 +14,9 @@ void case_refused(struct run *run)
         run_chunk(run, run->message.data, run->message.length, true, &reply) &&
         run_expect_refused(run, &reply, "BDAT LAST without a recipient") &&
         run_finish_in_step(run, true, reply.code))
-        run_pass(run, "The chunk was refused (%d), its octets were discarded, and the session "
-                      "stayed in step.",
+        run_pass(run,
+                 "The chunk was refused (%d), its octets were discarded, and the session "
+                 "stayed in step.",
                  reply.code);
 }
 
@@ -45,10 +46,10 @@ void case_refused_pipelined(struct run *run)
     bool recipient = run->survey->foreign_refused;
     if (!run_open(run))
         return;
-    int length = snprintf(flight, sizeof(flight), "MAIL FROM:<%s>\r\n%sBDAT %zu LAST\r\n%s",
-                          run->options->from, recipient ? "RCPT TO:<nobody@bdat-probe.invalid>\r\n"
-                                                        : "",
-                          run->message.length, run->message.data);
+    int length =
+        snprintf(flight, sizeof(flight), "MAIL FROM:<%s>\r\n%sBDAT %zu LAST\r\n%s",
+                 run->options->from, recipient ? "RCPT TO:<nobody@bdat-probe.invalid>\r\n" : "",
+                 run->message.length, run->message.data);
     snprintf(label, sizeof(label), "MAIL,%s BDAT %zu LAST and its octets in one flight",
              recipient ? " RCPT TO:<nobody@bdat-probe.invalid>," : "", run->message.length);
     if (!session_send(&run->session, flight, (size_t)length, label)) {
@@ -69,8 +70,8 @@ void case_rset_between(struct run *run)
     size_t sizes[MESSAGE_MAX_CHUNKS];
     unsigned count = message_cut(&run->message, CUT_LINES, sizes);
     size_t most = run->message.length - sizes[count - 1]; /* all but the last chunk */
-    if (!run_open(run) || !run_envelope(run) ||
-        !run_chunk_taken(run, data, most, false, &reply) || !run_command(run, "RSET"))
+    if (!run_open(run) || !run_envelope(run) || !run_chunk_taken(run, data, most, false, &reply) ||
+        !run_command(run, "RSET"))
         return;
     if (!run_envelope(run) || !run_chunk_taken(run, data, run->message.length, false, &reply) ||
         !run_finish_in_step(run, false, 0))
@@ -96,8 +97,7 @@ static bool deliver_first(struct run *run, struct reply *reply)
 /* A LAST chunk that is refused for want of a recipient. */
 static bool refuse_first(struct run *run, struct reply *reply)
 {
-    return run_mail(run) &&
-           run_chunk(run, run->message.data, run->message.length, true, reply) &&
+    return run_mail(run) && run_chunk(run, run->message.data, run->message.length, true, reply) &&
            run_expect_refused(run, reply, "BDAT LAST without a recipient");
 }
 

@@ -227,8 +227,8 @@ enum io_result connection_write(struct connection *connection, const char *data,
     enum io_result result = IO_OK;
     *written = 0;
     while (*written < length) {
-        ssize_t sent = write_some(connection, data + *written, length - *written, deadline,
-                                  &result);
+        ssize_t sent =
+            write_some(connection, data + *written, length - *written, deadline, &result);
         if (sent < 0)
             return result;
         *written += (size_t)sent;
@@ -293,4 +293,3 @@ enum io_result connection_drain(struct connection *connection, int64_t deadline,
     return IO_OK;
 #endif
 }
-

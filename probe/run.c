@@ -8,10 +8,11 @@
 
 #define STRAY_WAIT_MS 300 /* to collect replies once a session is known to be out of step */
 #define STRAY_MAX 40
-#define NOOP_PADDING 400  /* octets offered to a server that may want more than was declared */
+#define NOOP_PADDING 400 /* octets offered to a server that may want more than was declared */
 
-static void set_verdict(struct run *run, enum status status, enum finding finding,
-                        const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void set_verdict(struct run *run, enum status status,
+                                                              enum finding finding,
+                                                              const char *format, va_list arguments)
 {
     struct case_result *result = run->result;
     if (result->meaning[0] != '\0')
@@ -198,7 +199,8 @@ static bool diagnose_silence(struct run *run, const char *label)
     int length = snprintf(line, sizeof(line), "NOOP %s\r\n", padding);
     double waited = session->last_ms / 1000.0;
     session->trouble = TROUBLE_NONE;
-    if (session_send(session, line, (size_t)length, "NOOP xxx... (does it wait for more octets?)") &&
+    if (session_send(session, line, (size_t)length,
+                     "NOOP xxx... (does it wait for more octets?)") &&
         session_reply(session, &reply, run->options->timeout_ms / 2))
         return run_fail(run, FINDING_MISCOUNTED,
                         "No answer to %s within %.3g s, but one came as soon as more octets were "
@@ -229,8 +231,7 @@ bool run_chunk(struct run *run, const char *data, size_t length, bool last, stru
         return run_trouble(run, label);
     if (session_reply(&run->session, reply, run->options->timeout_ms))
         return true;
-    if (run->session.trouble == TROUBLE_SILENT &&
-        connection_clock() < run->session.give_up_at)
+    if (run->session.trouble == TROUBLE_SILENT && connection_clock() < run->session.give_up_at)
         return diagnose_silence(run, label);
     return run_trouble(run, label);
 }
@@ -286,8 +287,7 @@ bool run_hung_up(struct run *run, int code)
 }
 
 /* Client and server are out of step: collect the replies that are left and say what it is. */
-static bool out_of_step(struct run *run, bool payload_sent, const char *command,
-                        const char *answer)
+static bool out_of_step(struct run *run, bool payload_sent, const char *command, const char *answer)
 {
     struct reply reply;
     unsigned strays = 0;

@@ -56,7 +56,10 @@ my @rows = (
     },
     {
         name => 'refuses BDAT',
-        server => {bdat => sub ($s, $size, $) { $s->octets($size); $s->reply('502 5.5.1 no BDAT') }},
+        server => {bdat => sub ($s, $size, $) {
+            $s->octets($size);
+            $s->reply('502 5.5.1 no BDAT');
+        }},
         want => {kind => 'bdat_refused', exit => 1, findings => {'one-chunk' => 'refused'},
             says => qr/502 5\.5\.1 no BDAT.*works by DATA and is refused by BDAT/},
     },
@@ -64,7 +67,8 @@ my @rows = (
         name => 'answers each chunk late',
         server => {reply_to_bdat => sub ($s, $text) { $s->linger(0.4); $s->reply($text) }},
         arguments => ['--timeout', '1s', '--only', 'data,one-chunk,several-chunks,refused'],
-        want => {kind => 'works_slowly', exit => 0, findings => {'several-chunks' => 'slow', data => 'none'}},
+        want => {kind => 'works_slowly', exit => 0,
+            findings => {'several-chunks' => 'slow', data => 'none'}},
     },
     {
         name => 'answers so late that a session never ends',
@@ -174,7 +178,8 @@ my @rows = (
             bdat => sub ($s, $size, $last) { $size > 32768 ? $s->slam : $s->chunk($size, $last) },
             data_octets => sub ($s, $count) { $s->slam if $count > 32768 },
         },
-        want => {kind => 'path', exit => 1, findings => {large => 'dropped', 'data-large' => 'dropped'},
+        want => {kind => 'path', exit => 1,
+            findings => {large => 'dropped', 'data-large' => 'dropped'},
             says => qr/By DATA it fails as well/},
     },
     {
@@ -198,23 +203,27 @@ my @rows = (
             }
         }},
         arguments => ['--timeout', '500ms'],
-        want => {kind => 'bdat_stalls', exit => 1, findings => {'one-chunk' => 'stalled'}, seconds => 8},
+        want => {kind => 'bdat_stalls', exit => 1,
+            findings => {'one-chunk' => 'stalled'}, seconds => 8},
     },
     {
         name => 'says EHLO keywords without end',
         server => {ehlo => sub ($s) { 1 while $s->send("250-KEYWORD\r\n" x 1000) }},
-        want => {kind => 'no_session', exit => 3, says => qr/reply to EHLO does not end/, seconds => 5},
+        want => {kind => 'no_session', exit => 3,
+            says => qr/reply to EHLO does not end/, seconds => 5},
     },
     {
         name => 'says an EHLO line without end',
         server => {ehlo => sub ($s) { 1 while $s->send('250-KEYWORD ' x 1000) }},
-        want => {kind => 'no_session', exit => 3, says => qr/reply to EHLO does not end/, seconds => 5},
+        want => {kind => 'no_session', exit => 3,
+            says => qr/reply to EHLO does not end/, seconds => 5},
     },
     {
         name => 'lets its EHLO reply drip',
         server => {ehlo => sub ($s) { while ($s->send('2')) { $s->linger(0.02) } }},
         arguments => ['--timeout', '300ms'],
-        want => {kind => 'no_session', exit => 3, says => qr/no reply to EHLO within/, seconds => 5},
+        want => {kind => 'no_session', exit => 3,
+            says => qr/no reply to EHLO within/, seconds => 5},
     },
     {
         name => 'greets in another protocol',
@@ -235,7 +244,8 @@ my @rows = (
     {
         name => 'offers no CHUNKING',
         server => {keywords => ['PIPELINING', '8BITMIME']},
-        want => {kind => 'not_offered', exit => 0, findings => {data => 'none', 'data-large' => 'none'}},
+        want => {kind => 'not_offered', exit => 0,
+            findings => {data => 'none', 'data-large' => 'none'}},
     },
     {
         name => 'has its keywords blotted out by a box in the path',
@@ -255,7 +265,10 @@ my @rows = (
     },
     {
         name => 'accepts no recipient and drops BDAT',
-        server => {rcpt => sub ($s, $) { $s->reply('550 5.1.1 nobody') }, bdat => sub ($s, @) { $s->close_now }},
+        server => {
+            rcpt => sub ($s, $) { $s->reply('550 5.1.1 nobody') },
+            bdat => sub ($s, @) { $s->close_now },
+        },
         want => {kind => 'bdat_dropped', exit => 1, says => qr/DATA could not be tried/},
     },
     {
@@ -278,12 +291,16 @@ my @rows = (
             keywords => ['CHUNKING', '8BITMIME', 'BINARYMIME'],
             bdat => sub ($s, $size, $last) { $s->chunk($size, $last); $s->{begun} = 0 },
         },
-        want => {kind => 'works', exit => 0, findings => {'data-after-bdat' => 'accepted', binary => 'none'},
+        want => {kind => 'works', exit => 0,
+            findings => {'data-after-bdat' => 'accepted', binary => 'none'},
             not => qr/none failed.*stops no sound sender.*fail/},
     },
     {
         name => 'accepts BDAT LAST without a recipient',
-        server => {bdat => sub ($s, $size, $last) { $s->octets($size); $s->reply('250 2.0.0 yes') }},
+        server => {bdat => sub ($s, $size, $last) {
+            $s->octets($size);
+            $s->reply('250 2.0.0 yes');
+        }},
         want => {kind => 'partly', exit => 1, findings => {refused => 'accepted'}},
     },
     {
@@ -299,7 +316,8 @@ my @rows = (
             $last && $s->{rcpt} ? $s->close_now : $s->chunk($size, $last);
         }},
         arguments => ['--deliver', 'tester@faulty.test'],
-        want => {kind => 'bdat_dropped', exit => 1, says => qr/works by DATA and breaks off by BDAT\./},
+        want => {kind => 'bdat_dropped', exit => 1,
+            says => qr/works by DATA and breaks off by BDAT\./},
     },
     {
         name => 'never answers the final chunk; seen with --deliver',
@@ -354,8 +372,9 @@ like($text, qr/C: BDAT \d+, with \d+ octets behind it -: connection closed by th
 like($text, qr/Conclusion: CHUNKING is offered, but the connection is dropped at BDAT/,
     'text: the conclusion');
 like($text, qr/The receiving side must act/, 'text: who must act');
-for my $product ('smtpd_discard_ehlo_keywords = chunking', 'chunking_advertise_hosts', 'hosts_try_chunking',
-    'Set-ReceiveConnector NAME -ChunkingEnabled \$false', 'SmtpInboundCommandSupportOptions') {
+for my $product ('smtpd_discard_ehlo_keywords = chunking', 'chunking_advertise_hosts',
+    'hosts_try_chunking', 'Set-ReceiveConnector NAME -ChunkingEnabled \$false',
+    'SmtpInboundCommandSupportOptions') {
     like($text, qr/$product/, "text: how to switch it off: $product");
 }
 my ($widest) = sort { $b <=> $a } map { length } grep { !/^        [CS-]: / }

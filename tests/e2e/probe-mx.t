@@ -10,7 +10,8 @@ use ProbeTest qw(conclusion_is probe_json run_probe);
 use ProbeTest::Server;
 
 plan(skip_all => 'only root can bind ports 25 and 53') if $> != 0;
-plan(skip_all => 'namespaces cannot be made here') if system('unshare -m true >/dev/null 2>&1') != 0;
+plan(skip_all => 'namespaces cannot be made here')
+    if system('unshare -m true >/dev/null 2>&1') != 0;
 
 # Addresses of our own in 127/8, so that other tests may do the same.
 my ($good, $deaf) = map { sprintf '127.77.%d.%d', $$ / 250 % 250 + 1, $$ % 125 * 2 + $_ } 1, 2;
@@ -110,9 +111,11 @@ sub serve_names () {
         }
         my $name = join '.', @labels;
         my $question = substr $query, 12, $position + 5 - 12;
-        my @answers = encode_records($name, $type_name{unpack 'n', substr $query, $position + 1, 2} // '');
+        my $type = $type_name{unpack 'n', substr $query, $position + 1, 2} // '';
+        my @answers = encode_records($name, $type);
         my $code = $records{$name} ? 0 : 3;
-        $dns->send(pack('n n n n n n', unpack('n', $query), 0x8580 | $code, 1, scalar @answers, 0, 0)
-            . $question . join('', @answers), 0, $peer);
+        my $id = unpack 'n', $query;
+        $dns->send(pack('n6', $id, 0x8580 | $code, 1, scalar @answers, 0, 0) . $question
+            . join('', @answers), 0, $peer);
     }
 }

@@ -14,9 +14,9 @@ my @to = ('--to', 'user@example.test');
 my $result = probe_json(@to, $address);
 conclusion_is($result, 'works', 0, 'sound');
 is(statuses($result), 'PASS 22, SKIP 1', 'every case passes but BINARYMIME, which is not offered');
-is(case_of($result, 'binary')->{meaning}, 'Not run: BINARYMIME is not offered.', 'binary is skipped');
+is(case_of($result, 'binary')->{meaning}, 'Not run: BINARYMIME is not offered.', 'and it is said');
 my $server = $result->{json}{server};
-like($server->{tls}, qr/^TLSv1\.[23] .*certificate not verified: /, 'TLS, since STARTTLS is offered');
+like($server->{tls}, qr/^TLSv1\.[23] .*certificate not verified: /, 'TLS, since it is offered');
 ok($server->{offered}{chunking} && $server->{offered_before_tls}{chunking},
     'CHUNKING is offered before and after STARTTLS');
 ok(!$server->{offered}{binarymime}, 'BINARYMIME is not');
@@ -39,7 +39,8 @@ cmp_ok($postfix->maildir->count, '>=', 13, 'and that is more than a few');
 
 # By IPv6, without TLS, and by a name.
 if ($postfix->ipv6) {
-    $result = probe_json(@to, '--tls', 'never', '--only', 'data,one-chunk', '[::1]:' . $postfix->port);
+    $result = probe_json(@to, '--tls', 'never', '--only', 'data,one-chunk',
+        '[::1]:' . $postfix->port);
     conclusion_is($result, 'works', 0, 'IPv6, plain text');
     is($result->{json}{server}{tls}, '', 'no TLS');
     is($result->{json}{server}{address}, '[::1]:' . $postfix->port, 'the address is said');

@@ -19,7 +19,8 @@ for my $arguments (['--to', 'root@peer.example.test'], ['--to', 'nobody@elsewher
 }
 my $text = run_probe('--to', 'root@peer.example.test', $sendmail->address);
 like($text->{out}, qr/CHUNKING +not offered/, 'text: not offered');
-like($text->{out}, qr/Senders use DATA here, so BDAT cannot be what goes wrong/, 'text: what it means');
+like($text->{out}, qr/Senders use DATA here, so BDAT cannot be what goes wrong/,
+    'text: what it means');
 is($text->{exit}, 0, 'no failure');
 is($sendmail->queued, 0, 'nothing was delivered');
 $sendmail->stop;

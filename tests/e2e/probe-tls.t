@@ -12,7 +12,8 @@ plan(skip_all => 'IO::Socket::SSL is not installed') if !eval { require IO::Sock
 my $folder = new_folder();
 my ($key, $cert) = map { "$folder/$_.pem" } qw(key cert);
 my $error = qx{openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \\
-    -keyout '$key' -out '$cert' -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>&1};
+    -keyout '$key' -out '$cert' -days 2 -subj /CN=localhost \\
+    -addext subjectAltName=DNS:localhost 2>&1};
 plan(skip_all => "openssl cannot make a certificate: $error") if $?;
 my %tls = (key => $key, cert => $cert);
 my @bare = ('PIPELINING', '8BITMIME');
@@ -26,7 +27,8 @@ sub probe_server ($name, $hooks, @runs) {
         my $result = probe_json($mode ? ('--tls', $mode) : (), '--timeout', '3s',
             '--only', 'data,one-chunk,binary,large', $server->address);
         conclusion_is($result, $kind, $exit, "$name, --tls " . ($mode || 'not given'));
-        $check->($result, $result->{json}{server}, $result->{json}{conclusion}{explanation}) if $check;
+        my ($seen, $conclusion) = @{$result->{json}}{qw(server conclusion)};
+        $check->($result, $seen, $conclusion->{explanation}) if $check;
     }
     $server->stop;
 }
@@ -39,7 +41,9 @@ probe_server('starttls', {tls => \%tls, keywords => \@offering},
     }],
     ['starttls', 'works', 0],
     ['never', 'works', 0, sub ($r, $s, $text) { is($s->{tls}, '', 'no TLS') }],
-    ['implicit', 'no_session', 3, sub ($r, $s, $text) { like($text, qr/TLS handshake failed/, 'why') }]);
+    ['implicit', 'no_session', 3, sub ($r, $s, $text) {
+        like($text, qr/TLS handshake failed/, 'why');
+    }]);
 
 probe_server('implicit', {tls => {%tls, implicit => 1}, keywords => \@offering},
     ['implicit', 'works', 0, sub ($r, $s, $text) {
@@ -66,7 +70,9 @@ like(run_probe('--only', 'data', $change->address)->{out},
 $change->stop;
 
 probe_server('no-starttls', {keywords => \@offering},
-    ['starttls', 'no_session', 3, sub ($r, $s, $text) { like($text, qr/STARTTLS is not offered/, 'why') }],
+    ['starttls', 'no_session', 3, sub ($r, $s, $text) {
+        like($text, qr/STARTTLS is not offered/, 'why');
+    }],
     ['', 'works', 0]);
 
 probe_server('broken-handshake',
@@ -89,7 +95,9 @@ probe_server('silent-handshake',
 probe_server('injection',
     {tls => \%tls, keywords => \@offering,
         do_starttls => sub ($s) { $s->send("220 2.0.0 go\r\n250 injected\r\n"); $s->swallow_all }},
-    ['starttls', 'no_session', 3, sub ($r, $s, $text) { like($text, qr/plain text behind/, 'why') }]);
+    ['starttls', 'no_session', 3, sub ($r, $s, $text) {
+        like($text, qr/plain text behind/, 'why');
+    }]);
 
 # A certificate that can be verified is called so.
 my $server = ProbeTest::Server->new(tls => \%tls, keywords => \@offering);
@@ -114,7 +122,8 @@ for my $mechanism ('PLAIN LOGIN', 'LOGIN') {
         like($text->{out}, qr/S: 235 2\.7\.0 welcome/, 'accepted');
         unlike($text->{out}, qr/sesame|b3BlbjpzZXNhbWU|dGVzdGVy/, 'the secret is not shown');
     }
-    my $wrong = run_probe({env => {PROBE_AUTH => 'tester:wrong'}}, '--auth', 'env:PROBE_AUTH', @run);
+    my $wrong = run_probe({env => {PROBE_AUTH => 'tester:wrong'}}, '--auth', 'env:PROBE_AUTH',
+        @run);
     is($wrong->{exit}, 3, 'a wrong password');
     like($wrong->{out}, qr/AUTH failed: 535/, 'is said');
     my $plain = run_probe({env => {PROBE_AUTH => 'tester:x'}}, '--auth', 'env:PROBE_AUTH',

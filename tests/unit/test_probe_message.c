@@ -13,9 +13,8 @@
 static struct message build(enum message_kind kind)
 {
     struct message message;
-    assert_int_equal(message_build(&message, kind, "name-of-case", "", "me@example.org",
-                                   MESSAGE_LARGE_SIZE),
-                     0);
+    assert_int_equal(
+        message_build(&message, kind, "name-of-case", "", "me@example.org", MESSAGE_LARGE_SIZE), 0);
     return message;
 }
 
@@ -28,8 +27,7 @@ static int has(const struct message *message, const char *text)
 static int has_sound_lines(const struct message *message)
 {
     for (size_t i = 0; i < message->length; i++) {
-        if (message->data[i] == '\r' &&
-            (i + 1 == message->length || message->data[i + 1] != '\n'))
+        if (message->data[i] == '\r' && (i + 1 == message->length || message->data[i + 1] != '\n'))
             return 0;
         if (message->data[i] == '\n' && (i == 0 || message->data[i - 1] != '\r'))
             return 0;

@@ -164,8 +164,10 @@ static void test_capabilities(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies_whole_and_split), cmocka_unit_test(test_lines_have_a_limit),
-        cmocka_unit_test(test_replies_have_a_limit),    cmocka_unit_test(test_summaries),
+        cmocka_unit_test(test_replies_whole_and_split),
+        cmocka_unit_test(test_lines_have_a_limit),
+        cmocka_unit_test(test_replies_have_a_limit),
+        cmocka_unit_test(test_summaries),
         cmocka_unit_test(test_capabilities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,24 +64,21 @@ static void test_targets(void **state)
 
 /* Two MX records for example.org, 20 b.example.org and 10 a.example.org, and a CNAME that is
  * passed over. */
-static const unsigned char two_exchangers[] =
-    "\x12\x34\x81\x80\0\1\0\3\0\0\0\0"
-    "\7example\3org\0\0\x0f\0\1"
-    "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\6\0\x14\1b\xc0\x0c"
-    "\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1c\xc0\x0c"
-    "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\6\0\x0a\1a\xc0\x0c";
-static const unsigned char null_exchanger[] =
-    "\x12\x34\x81\x80\0\1\0\1\0\0\0\0"
-    "\7example\3org\0\0\x0f\0\1"
-    "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\3\0\0\0";
+static const unsigned char two_exchangers[] = "\x12\x34\x81\x80\0\1\0\3\0\0\0\0"
+                                              "\7example\3org\0\0\x0f\0\1"
+                                              "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\6\0\x14\1b\xc0\x0c"
+                                              "\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1c\xc0\x0c"
+                                              "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\6\0\x0a\1a\xc0\x0c";
+static const unsigned char null_exchanger[] = "\x12\x34\x81\x80\0\1\0\1\0\0\0\0"
+                                              "\7example\3org\0\0\x0f\0\1"
+                                              "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\3\0\0\0";
 
 static void test_exchangers(void **state)
 {
     (void)state;
     struct exchanger exchangers[TARGET_MAX_EXCHANGERS];
     size_t length = sizeof(two_exchangers) - 1;
-    assert_int_equal(mx_parse_answer(two_exchangers, length, exchangers, TARGET_MAX_EXCHANGERS),
-                     2);
+    assert_int_equal(mx_parse_answer(two_exchangers, length, exchangers, TARGET_MAX_EXCHANGERS), 2);
     assert_string_equal(exchangers[0].host, "a.example.org");
     assert_int_equal(exchangers[0].preference, 10);
     assert_string_equal(exchangers[1].host, "b.example.org");
@@ -130,7 +127,8 @@ static void test_times_and_addresses(void **state)
     assert_int_equal(ms, 250);
     assert_true(options_parse_time("60m", 100, &ms));
     assert_int_equal(ms, 3600000);
-    static const char *const bad[] = {"", "s", "61m", "99ms", "-1", "nan", "inf", "1e300", "1h", "1 s"};
+    static const char *const bad[] = {"",    "s",   "61m",   "99ms", "-1",
+                                      "nan", "inf", "1e300", "1h",   "1 s"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(options_parse_time(bad[i], 100, &ms));
     assert_int_equal(ms, 3600000);
@@ -162,8 +160,8 @@ static void test_credentials(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),         cmocka_unit_test(test_exchangers),
-        cmocka_unit_test(test_broken_answers),  cmocka_unit_test(test_times_and_addresses),
+        cmocka_unit_test(test_targets),        cmocka_unit_test(test_exchangers),
+        cmocka_unit_test(test_broken_answers), cmocka_unit_test(test_times_and_addresses),
         cmocka_unit_test(test_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

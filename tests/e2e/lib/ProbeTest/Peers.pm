@@ -30,7 +30,8 @@ sub exim ($class) {
         mkdir "$folder/$name" or croak "mkdir: $!";
         chown $uid, $gid, "$folder/$name" or croak "chown: $!";
     }
-    write_file("$folder/passwd", read_file('/etc/passwd') . "Debian-exim:x:$uid:${gid}::/:/bin/false\n");
+    write_file("$folder/passwd",
+        read_file('/etc/passwd') . "Debian-exim:x:$uid:${gid}::/:/bin/false\n");
     write_file("$folder/group", read_file('/etc/group') . "Debian-exim:x:$gid:\n");
     write_file("$folder/exim.conf", exim_conf($folder, $folders[0]));
     return $self->start_peer({passwd => '/etc/passwd', group => '/etc/group'}, \@folders,
