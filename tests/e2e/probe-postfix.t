@@ -3,10 +3,18 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use MailTest::Place qw(free_port);
 use MailTest::Postfix;
 use ProbeTest qw(case_of conclusion_is probe_json run_probe status_of statuses);
 
-my $postfix = MailTest::Postfix->new(hooks => [], tls => 1);
+# Beside the sound listener one with a small limit, and one without CHUNKING as the advice says.
+my ($small, $without) = (free_port(), free_port());
+my $postfix = MailTest::Postfix->new(hooks => [], tls => 1, services => <<"END");
+127.0.0.1:$small inet n - n - - smtpd
+  -o message_size_limit=200000
+127.0.0.1:$without inet n - n - - smtpd
+  -o { smtpd_discard_ehlo_keywords = chunking, silent-discard }
+END
 my $address = '127.0.0.1:' . $postfix->port;
 my @to = ('--to', 'user@example.test');
 
@@ -61,16 +69,11 @@ is(scalar(() = $tap->{out} =~ /^ok \d+ - .*$/mg), 23, 'TAP: a line for each case
 like($tap->{out}, qr/^ok \d+ - binary: .* # SKIP Not run: BINARYMIME/m, 'TAP: skipped case');
 is($tap->{exit}, 0, 'TAP: exit');
 
-# A small limit for a message.
-$postfix->reload(message_size_limit => 200_000);
-$result = probe_json(@to, $address);
+$result = probe_json(@to, "127.0.0.1:$small");
 conclusion_is($result, 'works', 0, 'a small message_size_limit is respected');
 is(status_of($result, 'large'), 'PASS', 'the large message is made smaller');
 
-# CHUNKING switched off, as the advice says.
-$postfix->reload(message_size_limit => undef,
-    smtpd_discard_ehlo_keywords => 'chunking, silent-discard');
-$result = probe_json(@to, $address);
+$result = probe_json(@to, "127.0.0.1:$without");
 conclusion_is($result, 'not_offered', 0, 'smtpd_discard_ehlo_keywords = chunking');
 is(status_of($result, 'data'), 'PASS', 'DATA is tried all the same');
 is(status_of($result, 'one-chunk'), 'SKIP', 'BDAT is not');
