@@ -30,8 +30,8 @@ static bool send_secret(struct session *session, struct reply *reply, const char
     char line[SECRET_MAX * 2];
     char label[64];
     int start = snprintf(line, sizeof(line), "%s", prefix);
-    int coded = EVP_EncodeBlock((unsigned char *)line + start, (const unsigned char *)secret,
-                                (int)length);
+    int coded =
+        EVP_EncodeBlock((unsigned char *)line + start, (const unsigned char *)secret, (int)length);
     memcpy(line + start + coded, "\r\n", 2);
     snprintf(label, sizeof(label), "%s(not shown)", prefix);
     bool sent = session_send(session, line, (size_t)(start + coded) + 2, label);

@@ -57,8 +57,9 @@ static void stop_before_dot(struct run *run)
     }
     dialog_add(&run->result->dialog, DIALOG_NOTE, 0,
                "connection closed by bdat-probe, before the final dot");
-    run_pass(run, "DATA was answered 354 and the whole message (%zu octets) went through. The "
-                  "final dot was left out, so that nothing is delivered.",
+    run_pass(run,
+             "DATA was answered 354 and the whole message (%zu octets) went through. The "
+             "final dot was left out, so that nothing is delivered.",
              run->message.length);
 }
 

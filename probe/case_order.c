@@ -14,8 +14,9 @@ void case_refused(struct run *run)
         run_chunk(run, run->message.data, run->message.length, true, &reply) &&
         run_expect_refused(run, &reply, "BDAT LAST without a recipient") &&
         run_finish_in_step(run, true, reply.code))
-        run_pass(run, "The chunk was refused (%d), its octets were discarded, and the session "
-                      "stayed in step.",
+        run_pass(run,
+                 "The chunk was refused (%d), its octets were discarded, and the session "
+                 "stayed in step.",
                  reply.code);
 }
 
@@ -45,10 +46,10 @@ void case_refused_pipelined(struct run *run)
     bool recipient = run->survey->foreign_refused;
     if (!run_open(run))
         return;
-    int length = snprintf(flight, sizeof(flight), "MAIL FROM:<%s>\r\n%sBDAT %zu LAST\r\n%s",
-                          run->options->from, recipient ? "RCPT TO:<nobody@bdat-probe.invalid>\r\n"
-                                                        : "",
-                          run->message.length, run->message.data);
+    int length =
+        snprintf(flight, sizeof(flight), "MAIL FROM:<%s>\r\n%sBDAT %zu LAST\r\n%s",
+                 run->options->from, recipient ? "RCPT TO:<nobody@bdat-probe.invalid>\r\n" : "",
+                 run->message.length, run->message.data);
     snprintf(label, sizeof(label), "MAIL,%s BDAT %zu LAST and its octets in one flight",
              recipient ? " RCPT TO:<nobody@bdat-probe.invalid>," : "", run->message.length);
     if (!session_send(&run->session, flight, (size_t)length, label)) {
@@ -69,8 +70,8 @@ void case_rset_between(struct run *run)
     size_t sizes[MESSAGE_MAX_CHUNKS];
     unsigned count = message_cut(&run->message, CUT_LINES, sizes);
     size_t most = run->message.length - sizes[count - 1]; /* all but the last chunk */
-    if (!run_open(run) || !run_envelope(run) ||
-        !run_chunk_taken(run, data, most, false, &reply) || !run_command(run, "RSET"))
+    if (!run_open(run) || !run_envelope(run) || !run_chunk_taken(run, data, most, false, &reply) ||
+        !run_command(run, "RSET"))
         return;
     if (!run_envelope(run) || !run_chunk_taken(run, data, run->message.length, false, &reply) ||
         !run_finish_in_step(run, false, 0))
@@ -78,32 +79,59 @@ void case_rset_between(struct run *run)
     run_pass(run, "RSET between chunks took the transfer back, and a new one began well.");
 }
 
-/* The message before: delivered, or refused for want of a recipient. */
-static bool first_message(struct run *run, struct reply *reply)
+/* A message that is delivered; the message of the row is command lines for the chunk behind. */
+static bool deliver_first(struct run *run, struct reply *reply)
 {
-    const struct message *message = &run->message;
-    if (run->options->deliver)
-        return run_envelope(run) &&
-               run_chunk_taken(run, message->data, message->length, true, reply);
-    return run_mail(run) && run_chunk(run, message->data, message->length, true, reply) &&
+    struct message message;
+    const char *name = run->result->definition->name;
+    if (!run_envelope(run))
+        return false;
+    if (message_build(&message, MESSAGE_PLAIN, name, run->options->from, run->survey->recipient,
+                      0) != 0)
+        return run_fail(run, FINDING_NONE, "Out of memory.");
+    bool taken = run_chunk_taken(run, message.data, message.length, true, reply);
+    message_free(&message);
+    return taken;
+}
+
+/* A LAST chunk that is refused for want of a recipient. */
+static bool refuse_first(struct run *run, struct reply *reply)
+{
+    return run_mail(run) && run_chunk(run, run->message.data, run->message.length, true, reply) &&
            run_expect_refused(run, reply, "BDAT LAST without a recipient");
+}
+
+/* True if the session goes on after the first LAST; otherwise the verdict is given. */
+static bool still_there(struct run *run, const struct reply *first)
+{
+    struct reply reply;
+    if (first->code == 421 || first->code == 521) {
+        run_pass(run, "The server hangs up after a refused LAST (%d), so nothing can follow.",
+                 first->code);
+        return false;
+    }
+    if (session_command(&run->session, &reply, "NOOP"))
+        return true;
+    if (run->session.trouble == TROUBLE_DROPPED && reply_is_refusal(first))
+        return run_hung_up(run, first->code);
+    return run_trouble(run, "NOOP");
 }
 
 void case_after_last(struct run *run)
 {
-    struct reply reply;
-    if (!run_open(run) || !first_message(run, &reply))
+    struct reply first, second;
+    if (!run_open(run))
         return;
-    if (reply.code == 421 || reply.code == 521) {
-        run_pass(run, "The server hangs up after a refused LAST (%d), so nothing can follow.",
-                 reply.code);
+    if (!(run->options->deliver ? deliver_first(run, &first) : refuse_first(run, &first)))
         return;
-    }
-    if (run_chunk(run, run->message.data, run->message.length, true, &reply) &&
-        run_expect_refused(run, &reply, "BDAT after LAST without a new MAIL") &&
-        run_finish_in_step(run, true, reply.code))
+    if (!still_there(run, &first) ||
+        !run_chunk(run, run->message.data, run->message.length, true, &second))
+        return;
+    /* A success may be the reply to a payload line of the first chunk: see that first. */
+    if (run_finish_in_step(run, true, second.code) &&
+        run_expect_refused(run, &second, "BDAT after LAST without a new MAIL"))
         run_pass(run, "BDAT after LAST without a new MAIL was refused (%d) and discarded.",
-                 reply.code);
+                 second.code);
 }
 
 void case_data_after_bdat(struct run *run)

@@ -23,8 +23,8 @@
     "The receiving side must act: its server, or the gateway or firewall in front of it, offers " \
     "CHUNKING and does not handle it. Either repair or update it, or stop offering CHUNKING: "    \
     "every sender then uses DATA, and nothing is lost by that."
-#define SHOW_THEM                                                                                 \
-    "Until then mail waits in the queues of senders that use BDAT (Exchange, Exim and others); "  \
+#define SHOW_THEM                                                                                \
+    "Until then mail waits in the queues of senders that use BDAT (Exchange, Exim and others); " \
     "tests by hand, which use DATA, show nothing."
 
 static const char *const advice_none[] = {NULL};
@@ -32,8 +32,7 @@ static const char *const advice_deliver[] = {
     "Nothing was delivered, so it was not seen whether the server accepts a message at its final "
     "chunk. bdat-probe --deliver ADDRESS sees that, too.",
     NULL};
-static const char *const advice_bdat[] = {RECEIVER_MUST, SHOW_THEM, RECEIVER_OFF, SENDER_OFF,
-                                          NULL};
+static const char *const advice_bdat[] = {RECEIVER_MUST, SHOW_THEM, RECEIVER_OFF, SENDER_OFF, NULL};
 static const char *const advice_payload[] = {
     "The receiving side must act, soon: the text of a message can reach the server as commands, "
     "so that one sender can forge mail of others. Update the server or gateway; until then stop "
@@ -80,8 +79,8 @@ static const struct {
     [CONCLUSION_BDAT_DROPPED] = {"bdat_dropped",
                                  "CHUNKING is offered, but the connection is dropped at BDAT",
                                  advice_bdat, EXIT_FAILED},
-    [CONCLUSION_BDAT_STALLS] = {"bdat_stalls", "CHUNKING is offered, but BDAT stalls",
-                                advice_bdat, EXIT_FAILED},
+    [CONCLUSION_BDAT_STALLS] = {"bdat_stalls", "CHUNKING is offered, but BDAT stalls", advice_bdat,
+                                EXIT_FAILED},
     [CONCLUSION_BDAT_REFUSED] = {"bdat_refused", "CHUNKING is offered, but BDAT is refused",
                                  advice_bdat, EXIT_FAILED},
     [CONCLUSION_MISCOUNTS] = {"miscounts", "The server miscounts the octets of BDAT", advice_bdat,
@@ -91,8 +90,7 @@ static const struct {
     [CONCLUSION_ANSWERS_TWICE] = {"answers_twice",
                                   "The server gives more replies than there are commands",
                                   advice_bdat, EXIT_FAILED},
-    [CONCLUSION_NOT_SMTP] = {"not_smtp", "BDAT is not answered in SMTP", advice_bdat,
-                             EXIT_FAILED},
+    [CONCLUSION_NOT_SMTP] = {"not_smtp", "BDAT is not answered in SMTP", advice_bdat, EXIT_FAILED},
     [CONCLUSION_LARGE_CHUNKS] = {"large_chunks", "Small chunks pass, large ones do not",
                                  advice_large, EXIT_FAILED},
     [CONCLUSION_PATH] = {"path", "Large messages do not pass, whether by BDAT or by DATA",
@@ -100,8 +98,8 @@ static const struct {
     [CONCLUSION_SERVER] = {"server", "Messages do not pass, whether by BDAT or by DATA",
                            advice_server, EXIT_FAILED},
     [CONCLUSION_PARTLY] = {"partly", "CHUNKING works in part", advice_partly, EXIT_FAILED},
-    [CONCLUSION_INCOMPLETE] = {"incomplete", "CHUNKING could not be tried fully",
-                               advice_recipient, EXIT_FAILED},
+    [CONCLUSION_INCOMPLETE] = {"incomplete", "CHUNKING could not be tried fully", advice_recipient,
+                               EXIT_FAILED},
     [CONCLUSION_NO_SESSION] = {"no_session", "No SMTP session could be opened", advice_session,
                                EXIT_NO_SMTP},
 };
@@ -276,7 +274,8 @@ static void explain(struct conclusion *conclusion, const struct view *view,
         return;
     case CONCLUSION_INCOMPLETE:
         if (!survey->recipient_found)
-            say(conclusion, "The server accepted no recipient (%s), so most cases could not be run.",
+            say(conclusion,
+                "The server accepted no recipient (%s), so most cases could not be run.",
                 survey->recipient_reply);
         else
             say(conclusion, "None of the cases that use BDAT could be run.");

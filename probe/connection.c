@@ -227,8 +227,8 @@ enum io_result connection_write(struct connection *connection, const char *data,
     enum io_result result = IO_OK;
     *written = 0;
     while (*written < length) {
-        ssize_t sent = write_some(connection, data + *written, length - *written, deadline,
-                                  &result);
+        ssize_t sent =
+            write_some(connection, data + *written, length - *written, deadline, &result);
         if (sent < 0)
             return result;
         *written += (size_t)sent;
@@ -278,6 +278,9 @@ enum io_result connection_drain(struct connection *connection, int64_t deadline,
         if (ioctl(connection->fd, SIOCOUTQ, &queued) != 0 || queued <= 0)
             return IO_OK;
         *left = (size_t)queued;
+        struct pollfd broken = {.fd = connection->fd};
+        if (poll(&broken, 1, 0) > 0)
+            return IO_RESET;
         if (connection_clock() >= deadline)
             return IO_TIMEOUT;
         /* The kernel wakes nobody at the last acknowledgement: look again soon. */
@@ -290,4 +293,3 @@ enum io_result connection_drain(struct connection *connection, int64_t deadline,
     return IO_OK;
 #endif
 }
-

@@ -51,8 +51,8 @@ enum io_result connection_write(struct connection *connection, const char *data,
 enum io_result connection_read(struct connection *connection, char *buffer, size_t size,
                                int64_t deadline, size_t *got);
 
-/* Waits until the peer's TCP has acknowledged all octets sent. IO_OK, or IO_TIMEOUT; *left
- * says how many octets are still on their way. Where the system cannot tell: IO_OK. */
+/* Waits until the peer's TCP has acknowledged all octets sent. IO_OK, IO_TIMEOUT or IO_RESET;
+ * *left says how many octets are still on their way. Where the system cannot tell: IO_OK. */
 enum io_result connection_drain(struct connection *connection, int64_t deadline, size_t *left);
 
 #endif

@@ -187,8 +187,11 @@ static int run_probe(struct probe *probe)
     else if (probe->options.format == FORMAT_TAP)
         report_tap(stdout, &report);
     else if (report_json(stdout, &report) != 0)
-        fputs("bdat-probe: out of memory\n", stderr);
-    return probe->conclusion.exit_status;
+        fputs("bdat-probe: the report could not be made\n", stderr);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return probe->conclusion.exit_status;
+    perror("bdat-probe: standard output");
+    return EXIT_FAILED;
 }
 
 int main(int argc, char *argv[])

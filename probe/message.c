@@ -66,7 +66,8 @@ static void write_text(FILE *stream, const char *name)
 
 static void write_body(FILE *stream, enum message_kind kind, const char *name, size_t size)
 {
-    static const char utf8[] = "Gr\xc3\xbc\xc3\x9f" "e: \xc3\xa4\xc3\xb6\xc3\xbc \xe2\x82\xac "
+    static const char utf8[] = "Gr\xc3\xbc\xc3\x9f"
+                               "e: \xc3\xa4\xc3\xb6\xc3\xbc \xe2\x82\xac "
                                "\xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82\r\n";
     switch (kind) {
     case MESSAGE_8BIT:

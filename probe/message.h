@@ -24,11 +24,11 @@ enum message_kind {
 };
 
 enum cut_kind {
-    CUT_NONE,      /* one chunk */
-    CUT_LINES,     /* three chunks, cut at line ends */
-    CUT_IN_CRLF,   /* cut between CR and LF, four times */
-    CUT_TINY,      /* twenty chunks of one octet, then the rest */
-    CUT_LARGE,     /* chunks of MESSAGE_LARGE_CHUNK octets */
+    CUT_NONE,    /* one chunk */
+    CUT_LINES,   /* three chunks, cut at line ends */
+    CUT_IN_CRLF, /* cut between CR and LF, four times */
+    CUT_TINY,    /* twenty chunks of one octet, then the rest */
+    CUT_LARGE,   /* chunks of MESSAGE_LARGE_CHUNK octets */
 };
 
 struct message {

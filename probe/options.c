@@ -153,8 +153,8 @@ static enum options_result take_only(struct options *options, const char *names)
     char *text = malloc(old + strlen(names) + 1);
     if (!text)
         return wrong("out of memory");
-    snprintf(text, old + strlen(names) + 1, "%s%s%s", old ? options->only_text : "",
-             old ? "," : "", names);
+    snprintf(text, old + strlen(names) + 1, "%s%s%s", old ? options->only_text : "", old ? "," : "",
+             names);
     free(options->only_text);
     options->only_text = text;
     return OPTIONS_RUN;

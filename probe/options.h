@@ -39,19 +39,19 @@ struct options {
     struct target target;
     enum tls_mode tls;
     enum format format;
-    int timeout_ms;             /* for one reply */
-    int pause_ms;               /* between sessions */
-    const char *from;           /* "" is the null sender */
-    const char *to;             /* recipient that is named but gets nothing; NULL: found out */
-    const char *deliver;        /* recipient who gets the test messages; NULL: nobody does */
-    const char *helo;           /* NULL: found out */
-    char *user;                 /* NULL: no AUTH */
+    int timeout_ms;      /* for one reply */
+    int pause_ms;        /* between sessions */
+    const char *from;    /* "" is the null sender */
+    const char *to;      /* recipient that is named but gets nothing; NULL: found out */
+    const char *deliver; /* recipient who gets the test messages; NULL: nobody does */
+    const char *helo;    /* NULL: found out */
+    char *user;          /* NULL: no AUTH */
     char *password;
     bool no_mx;
     bool verbose;
     const char *only[OPTIONS_MAX_ONLY]; /* names of cases; each is checked by the caller */
     size_t only_count;
-    char *only_text;            /* owned: what only[] points into */
+    char *only_text; /* owned: what only[] points into */
 };
 
 /* Reads the command line into *options (set to the defaults first). */

@@ -11,15 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REPLY_MAX_LINE 2048    /* octets of one line, without its line end (the RFC says 512) */
-#define REPLY_MAX_LINES 128    /* lines of one reply */
-#define REPLY_MAX_TEXT 16384   /* octets kept of one reply */
+#define REPLY_MAX_LINE 2048  /* octets of one line, without its line end (the RFC says 512) */
+#define REPLY_MAX_LINES 128  /* lines of one reply */
+#define REPLY_MAX_TEXT 16384 /* octets kept of one reply */
 
 enum reply_status {
-    REPLY_MORE,      /* feed more octets */
-    REPLY_DONE,      /* a whole reply is there */
-    REPLY_NOT_SMTP,  /* a line that is no reply line; reply.text holds it */
-    REPLY_TOO_LONG,  /* one of the limits above was broken */
+    REPLY_MORE,     /* feed more octets */
+    REPLY_DONE,     /* a whole reply is there */
+    REPLY_NOT_SMTP, /* a line that is no reply line; reply.text holds it */
+    REPLY_TOO_LONG, /* one of the limits above was broken */
 };
 
 /* One reply. `text` is the lines without their codes, joined by '\n', NUL at the end;

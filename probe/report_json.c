@@ -12,9 +12,9 @@ static json_t *dialog_json(const struct dialog *dialog)
     json_t *lines = json_array();
     for (unsigned i = 0; i < dialog->count; i++) {
         const struct dialog_line *line = &dialog->lines[i];
-        json_array_append_new(lines, json_pack("{s:s, s:s, s:i}", "from",
-                                               dialog_side_name(line->side), "text", line->text,
-                                               "elapsed_ms", (int)line->elapsed_ms));
+        json_array_append_new(lines,
+                              json_pack("{s:s, s:s, s:i}", "from", dialog_side_name(line->side),
+                                        "text", line->text, "elapsed_ms", (int)line->elapsed_ms));
     }
     return lines;
 }
@@ -43,25 +43,24 @@ static json_t *lines_json(const char *text)
 
 static json_t *offered_json(const struct capabilities *offered)
 {
-    return json_pack("{s:b, s:b, s:b, s:b, s:b, s:I}", "chunking", offered->chunking, "binarymime",
-                     offered->binarymime, "pipelining", offered->pipelining, "8bitmime",
-                     offered->eightbitmime, "starttls", offered->starttls, "size_limit",
-                     (json_int_t)(offered->size_limit > INT64_MAX ? INT64_MAX
-                                                                  : offered->size_limit));
+    return json_pack(
+        "{s:b, s:b, s:b, s:b, s:b, s:I}", "chunking", offered->chunking, "binarymime",
+        offered->binarymime, "pipelining", offered->pipelining, "8bitmime", offered->eightbitmime,
+        "starttls", offered->starttls, "size_limit",
+        (json_int_t)(offered->size_limit > INT64_MAX ? INT64_MAX : offered->size_limit));
 }
 
 static json_t *server_json(const struct report *report)
 {
     const struct survey *survey = report->survey;
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:s*, s:s, s:o}", "host",
-        survey->endpoint.host, "address", survey->endpoint.text, "route", report->route, "greeting",
-        survey->greeting, "tls", survey->tls, "tls_note", survey->tls_note, "ehlo",
-        lines_json(survey->ehlo), "offered_before_tls", offered_json(&survey->plain), "offered",
-        offered_json(&survey->current), "keywords_masked",
-        survey->plain.masked || survey->current.masked, "recipient",
-        survey->recipient_found ? survey->recipient : NULL, "recipient_reply",
-        survey->recipient_reply, "dialog", dialog_json(&survey->dialog));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:s*, s:s, s:o}", "host",
+                     survey->endpoint.host, "address", survey->endpoint.text, "route",
+                     report->route, "greeting", survey->greeting, "tls", survey->tls, "tls_note",
+                     survey->tls_note, "ehlo", lines_json(survey->ehlo), "offered_before_tls",
+                     offered_json(&survey->plain), "offered", offered_json(&survey->current),
+                     "keywords_masked", survey->plain.masked || survey->current.masked, "recipient",
+                     survey->recipient_found ? survey->recipient : NULL, "recipient_reply",
+                     survey->recipient_reply, "dialog", dialog_json(&survey->dialog));
 }
 
 static json_t *conclusion_json(const struct conclusion *conclusion)
@@ -70,8 +69,7 @@ static json_t *conclusion_json(const struct conclusion *conclusion)
     for (const char *const *text = conclusion->advice; *text; text++)
         json_array_append_new(advice, json_string(*text));
     return json_pack("{s:s, s:s, s:s, s:o}", "kind", conclusion_name(conclusion->kind), "summary",
-                     conclusion->summary, "explanation", conclusion->explanation, "advice",
-                     advice);
+                     conclusion->summary, "explanation", conclusion->explanation, "advice", advice);
 }
 
 int report_json(FILE *stream, const struct report *report)

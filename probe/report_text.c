@@ -103,8 +103,7 @@ static void print_dialog(FILE *stream, const struct dialog *dialog)
     }
 }
 
-void report_text_case(FILE *stream, const struct options *options,
-                      const struct case_result *result)
+void report_text_case(FILE *stream, const struct options *options, const struct case_result *result)
 {
     char lead[64], text[800];
     snprintf(lead, sizeof(lead), "%s  %-*s ", status_name(result->status), NAME_COLUMNS,

@@ -8,10 +8,11 @@
 
 #define STRAY_WAIT_MS 300 /* to collect replies once a session is known to be out of step */
 #define STRAY_MAX 40
-#define NOOP_PADDING 400  /* octets offered to a server that may want more than was declared */
+#define NOOP_PADDING 400 /* octets offered to a server that may want more than was declared */
 
-static void set_verdict(struct run *run, enum status status, enum finding finding,
-                        const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void set_verdict(struct run *run, enum status status,
+                                                              enum finding finding,
+                                                              const char *format, va_list arguments)
 {
     struct case_result *result = run->result;
     if (result->meaning[0] != '\0')
@@ -79,6 +80,15 @@ static const char *saying(const struct session *session, char *buffer, size_t si
     return buffer;
 }
 
+static bool ran_payload(struct run *run, const char *command, const char *answer)
+{
+    return run_fail(run, FINDING_RAN_PAYLOAD,
+                    "The server ran the octets of a refused chunk as commands: more replies came "
+                    "than commands were sent (%s was answered '%s'). Whoever writes the message "
+                    "can so write commands.",
+                    command, answer);
+}
+
 /* The time for the whole session is over. */
 static bool given_up(struct run *run, const char *what)
 {
@@ -109,6 +119,8 @@ bool run_trouble(struct run *run, const char *what)
                         "taken%s.",
                         what, session->unsent_octets, words);
     case TROUBLE_UNASKED:
+        if (run->result->definition->message == MESSAGE_COMMANDS)
+            return ran_payload(run, what, session->last_words);
         return run_fail(run, session->last_words[0] == '5' ? FINDING_MISCOUNTED : FINDING_TWICE,
                         "A reply that nobody asked for came before %s%s.", what, words);
     case TROUBLE_GARBAGE:
@@ -135,7 +147,7 @@ void run_mail_line(const struct run *run, char *buffer, size_t size)
     char size_parameter[40] = "";
     const struct capabilities *offered = &run->session.current;
     enum message_kind kind = run->result->definition->message;
-    if (offered->size && run->message.length > 0)
+    if (offered->size && kind != MESSAGE_COMMANDS)
         snprintf(size_parameter, sizeof(size_parameter), " SIZE=%zu", run->message.length);
     snprintf(buffer, size, "MAIL FROM:<%s>%s%s", run->options->from, size_parameter,
              kind == MESSAGE_BINARY ? " BODY=BINARYMIME"
@@ -187,7 +199,8 @@ static bool diagnose_silence(struct run *run, const char *label)
     int length = snprintf(line, sizeof(line), "NOOP %s\r\n", padding);
     double waited = session->last_ms / 1000.0;
     session->trouble = TROUBLE_NONE;
-    if (session_send(session, line, (size_t)length, "NOOP xxx... (does it wait for more octets?)") &&
+    if (session_send(session, line, (size_t)length,
+                     "NOOP xxx... (does it wait for more octets?)") &&
         session_reply(session, &reply, run->options->timeout_ms / 2))
         return run_fail(run, FINDING_MISCOUNTED,
                         "No answer to %s within %.3g s, but one came as soon as more octets were "
@@ -218,8 +231,7 @@ bool run_chunk(struct run *run, const char *data, size_t length, bool last, stru
         return run_trouble(run, label);
     if (session_reply(&run->session, reply, run->options->timeout_ms))
         return true;
-    if (run->session.trouble == TROUBLE_SILENT &&
-        connection_clock() < run->session.give_up_at)
+    if (run->session.trouble == TROUBLE_SILENT && connection_clock() < run->session.give_up_at)
         return diagnose_silence(run, label);
     return run_trouble(run, label);
 }
@@ -266,20 +278,23 @@ bool run_command(struct run *run, const char *command)
                     reply_summary(&reply, text, sizeof(text)));
 }
 
-/* Client and server are out of step: count the replies that are left and say what it is. */
-static bool out_of_step(struct run *run, bool payload_sent, const char *command,
-                        const char *answer)
+bool run_hung_up(struct run *run, int code)
+{
+    return run_warn(run, FINDING_DROPPED,
+                    "The server refused with %d and then closed the connection. A sender that "
+                    "had more mail for it must begin again.",
+                    code);
+}
+
+/* Client and server are out of step: collect the replies that are left and say what it is. */
+static bool out_of_step(struct run *run, bool payload_sent, const char *command, const char *answer)
 {
     struct reply reply;
-    unsigned strays = 1;
+    unsigned strays = 0;
     while (strays < STRAY_MAX && session_stray_reply(&run->session, &reply, STRAY_WAIT_MS))
         strays++;
     if (payload_sent)
-        return run_fail(run, FINDING_RAN_PAYLOAD,
-                        "The server ran the octets of a refused chunk as commands: more replies "
-                        "came than commands were sent (%s was answered '%s'). Whoever writes the "
-                        "message can so write commands.",
-                        command, answer);
+        return ran_payload(run, command, answer);
     if (answer[0] == '5')
         return run_fail(run, FINDING_MISCOUNTED,
                         "The server read fewer octets than were declared and took the rest for "
@@ -304,10 +319,7 @@ static bool closing_command(struct run *run, const char *command, int expected, 
         if (session->trouble == TROUBLE_DROPPED && (refusal == 421 || refusal == 521))
             return true;
         if (session->trouble == TROUBLE_DROPPED && refusal != 0)
-            return run_warn(run, FINDING_DROPPED,
-                            "The server refused with %d and then closed the connection. A sender "
-                            "that had more mail for it must begin again.",
-                            refusal);
+            return run_hung_up(run, refusal);
         return run_trouble(run, command);
     }
     if (reply.code == expected)

@@ -51,6 +51,9 @@ bool run_expect_refused(struct run *run, const struct reply *reply, const char *
 /* A command that must be answered 2xx. */
 bool run_command(struct run *run, const char *command);
 
+/* WARN: the server refused with `code` and hung up without having said that it would. */
+bool run_hung_up(struct run *run, int code);
+
 /* Ends the session by RSET and QUIT: exactly one reply to each, 250 and 221, or client and
  * server are out of step, which is what the replies are searched for. `payload_sent` says
  * that the payload was lines of commands, `refusal` is the code of a refusal that allows the

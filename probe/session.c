@@ -49,8 +49,7 @@ static enum io_result fill_input(struct session *session, int64_t deadline)
 }
 
 /* Reads on until a whole reply is there, without a word to dialog or trouble. */
-static enum reply_status read_on(struct session *session, int64_t deadline,
-                                 enum io_result *result)
+static enum reply_status read_on(struct session *session, int64_t deadline, enum io_result *result)
 {
     enum reply_status status;
     *result = IO_OK;
@@ -114,8 +113,7 @@ bool session_stray_reply(struct session *session, struct reply *reply, int wait_
     if (status == REPLY_MORE && session->parser.line_length + session->parser.reply.lines == 0)
         return false;
     *reply = session->parser.reply;
-    dialog_add(session->dialog, DIALOG_SERVER, 0, "%s",
-               reply_summary(reply, text, sizeof(text)));
+    dialog_add(session->dialog, DIALOG_SERVER, 0, "%s", reply_summary(reply, text, sizeof(text)));
     return true;
 }
 

@@ -56,18 +56,18 @@ struct session {
     struct dialog *dialog;
     char helo[256];
 
-    struct reply greeting;      /* text as the server gave it */
-    struct capabilities plain;  /* offered before TLS; as `current` without TLS */
+    struct reply greeting;     /* text as the server gave it */
+    struct capabilities plain; /* offered before TLS; as `current` without TLS */
     struct capabilities current;
-    struct reply ehlo;          /* the last EHLO reply */
+    struct reply ehlo; /* the last EHLO reply */
     bool tls;
 
     enum trouble trouble;
-    char last_words[160];  /* the reply that came with the trouble, "" if there was none */
-    size_t unsent_octets;  /* with TROUBLE_UNSENT: how many were not taken */
-    int64_t last_ms;       /* how long the last reply took */
-    int64_t slowest_ms;    /* the slowest reply since the opening */
-    int64_t give_up_at;    /* no reply is awaited beyond this, whatever the timeout */
+    char last_words[160]; /* the reply that came with the trouble, "" if there was none */
+    size_t unsent_octets; /* with TROUBLE_UNSENT: how many were not taken */
+    int64_t last_ms;      /* how long the last reply took */
+    int64_t slowest_ms;   /* the slowest reply since the opening */
+    int64_t give_up_at;   /* no reply is awaited beyond this, whatever the timeout */
 
     struct reply_parser parser;
     char input[4096];

@@ -15,8 +15,7 @@ static void note_server(struct survey *survey, const struct session *session)
     snprintf(survey->ehlo, sizeof(survey->ehlo), "%s",
              session->current.ehlo && keywords ? keywords + 1 : "");
     if (session->tls)
-        snprintf(survey->tls, sizeof(survey->tls), "%s",
-                 connection_tls_text(session->connection));
+        snprintf(survey->tls, sizeof(survey->tls), "%s", connection_tls_text(session->connection));
 }
 
 /* Tries MAIL and RCPT; true if the recipient is accepted. The transaction is taken back. */
@@ -58,9 +57,9 @@ static void find_recipient(struct survey *survey, struct session *session, const
         return;
     }
     bool literal = options->target.literal;
-    int length = snprintf(postmaster, sizeof(postmaster), "postmaster@%s%s%s%s",
-                          literal ? "[" : "", literal && strchr(domain, ':') ? "IPv6:" : "",
-                          domain, literal ? "]" : "");
+    int length =
+        snprintf(postmaster, sizeof(postmaster), "postmaster@%s%s%s%s", literal ? "[" : "",
+                 literal && strchr(domain, ':') ? "IPv6:" : "", domain, literal ? "]" : "");
     bool fits = length > 0 && (size_t)length < sizeof(postmaster);
     if (!literal && fits && offer_recipient(survey, session, postmaster))
         return;

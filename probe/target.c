@@ -97,8 +97,8 @@ int mx_parse_answer(const unsigned char *answer, size_t length, struct exchanger
         const unsigned char *data = ns_rr_rdata(record);
         struct exchanger *exchanger = &exchangers[count];
         exchanger->preference = (unsigned)ns_get16(data);
-        if (ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + 2,
-                               exchanger->host, sizeof(exchanger->host)) < 0)
+        if (ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + 2, exchanger->host,
+                               sizeof(exchanger->host)) < 0)
             return -1;
         if (exchanger->host[0] == '\0')
             strcpy(exchanger->host, ".");
@@ -120,9 +120,7 @@ enum mx_result mx_lookup(const char *domain, struct exchanger *exchangers, size_
     int found = length > 0 ? mx_parse_answer(answer, (size_t)length, exchangers, max) : 0;
     free(answer);
     if (length < 0)
-        return reason == NO_DATA          ? MX_NONE
-               : reason == HOST_NOT_FOUND ? MX_MISSING
-                                          : MX_FAILED;
+        return reason == NO_DATA ? MX_NONE : reason == HOST_NOT_FOUND ? MX_MISSING : MX_FAILED;
     if (found < 0)
         return MX_FAILED;
     if (found == 0)
@@ -140,8 +138,7 @@ static void fill_endpoint(struct endpoint *endpoint, const char *host, const cha
     snprintf(endpoint->host, sizeof(endpoint->host), "%s", host);
     memcpy(&endpoint->address, info->ai_addr, info->ai_addrlen);
     endpoint->length = info->ai_addrlen;
-    getnameinfo(info->ai_addr, info->ai_addrlen, address, sizeof(address), NULL, 0,
-                NI_NUMERICHOST);
+    getnameinfo(info->ai_addr, info->ai_addrlen, address, sizeof(address), NULL, 0, NI_NUMERICHOST);
     snprintf(endpoint->text, sizeof(endpoint->text),
              info->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", address, port);
 }
