@@ -23,12 +23,18 @@ sub with_config ($config, @rows) {
     return $stage;
 }
 
+# The header that a tagged message gets.
+sub tag ($message) {
+    my $octets = length $message->{content};
+    return "X-BDAT-Transfer: dot_stuffed; declared=$octets; received=$octets\r\n";
+}
+
 my $stage = with_config({actions => '{ dot_stuffed = "tag"; truncated = "tag"; }'},
     {
         name => 'tag',
         message => \%dotted,
         want => {verdict => 'dot_stuffed', action => 'tag', delivered => sub ($message) {
-            return $message->{content} =~ s/^(Message-Id: .*\r\n)/$1X-BDAT-Verdict: dot_stuffed\r\n/mr;
+            return $message->{content} =~ s{^(Message-Id: .*\r\n)}{$1 . tag($message)}emr;
         }},
     },
 );
