@@ -190,6 +190,7 @@ run_cases($stage,
     $client->quit;
 }
 
+$stage->daemon->expect_log(qr/sends bare LFs, which only BDAT can carry/);
 my $status = $stage->daemon->status;
 is($status->{transfers}{match} + $status->{transfers}{normalized} + $status->{transfers}{size_exceeded},
     $status->{actions}{accept}, 'every one was accepted');

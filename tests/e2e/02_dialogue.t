@@ -200,4 +200,5 @@ run_cases($stage,
     $client->quit;
 }
 
+$daemon->expect_log(qr/verdict=refused .*binarymime/);
 $stage->finish;

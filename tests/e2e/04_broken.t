@@ -14,6 +14,11 @@ my $stage = MailTest::Session->new(
 my $mime = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=edge\r\n";
 my $part = "--edge\r\nContent-Type: text/plain\r\n\r\nHello\r\n";
 
+# The content in two pieces, cut at the first line end behind the octet `near`.
+sub cut_at_line_end ($content, $near) {
+    return chunks_of($content, 2 + index $content, "\r\n", $near);
+}
+
 # The whole content and then `swallowed`, which the client means as a command, all declared as one
 # last chunk; `size` says how SIZE is given.
 sub play_short ($swallowed, $size) {
@@ -28,7 +33,7 @@ sub play_short ($swallowed, $size) {
 # The first of two chunks is announced too long by exactly the BDAT line behind it, which Postfix
 # then takes for message text; it reads the second chunk's text as commands.
 sub play_short_between ($client, $message, $stage) {
-    my ($first, $second) = chunks_of($message->{content}, 300);
+    my ($first, $second) = cut_at_line_end($message->{content}, 300);
     my $line = 'BDAT ' . length($second) . " LAST\r\n";
     $client->envelope($message->{sender});
     $client->raw('BDAT ' . (length($first) + length $line) . "\r\n$first$line$second");
@@ -42,7 +47,7 @@ sub play_short_between ($client, $message, $stage) {
 # sent behind the chunk before it.
 sub play_swallowed_boundary ($size) {
     return sub ($client, $message, $) {
-        my ($first, $second) = chunks_of($message->{content}, 300);
+        my ($first, $second) = cut_at_line_end($message->{content}, 300);
         my $line = 'BDAT ' . length($second) . " LAST\r\n";
         my $size_given = $size ? length $message->{content} : undef;
         $client->envelope($message->{sender}, size => $size_given);
@@ -54,11 +59,11 @@ sub play_swallowed_boundary ($size) {
 }
 
 # A chunk of a transfer is announced too small: its rest is read as a command.
-sub play_long_between ($cut_at, $missing) {
+sub play_long_between ($near, $missing) {
     return sub ($client, $message, $) {
-        my ($first, $second) = chunks_of($message->{content}, $cut_at);
+        my ($first, $second) = cut_at_line_end($message->{content}, $near);
         $client->envelope($message->{sender});
-        $client->raw('BDAT ' . ($cut_at - $missing) . "\r\n$first");
+        $client->raw('BDAT ' . (length($first) - $missing) . "\r\n$first");
         like($client->reply, qr/^250 /, 'the chunk announced too small is taken');
         my $error = $client->reply;
         return $error if $error =~ /^221/;
@@ -136,8 +141,10 @@ run_cases($stage,
         message => {body => "a line of text\r\n" x 30},
         play => play_swallowed_boundary(0),
         want => {verdict => 'match', strikes => 0, evidence => ['command_tail'], %accepted,
-            delivered => sub ($message) { substr($message->{content}, 0, 300) . 'BDAT '
-                . (length($message->{content}) - 300) . " LAST\r\n" . substr $message->{content}, 300 }},
+            delivered => sub ($message) {
+                my ($first, $second) = cut_at_line_end($message->{content}, 300);
+                return $first . 'BDAT ' . length($second) . " LAST\r\n" . $second;
+            }},
     },
     {
         name => 'a chunk announced too small, cut in a line',

@@ -3,6 +3,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use MailTest::Cases qw(run_cases);
+use MailTest::Message qw(chunks_of);
 use MailTest::Session;
 use Test::More;
 
@@ -11,10 +12,15 @@ my %text = (
     2500 => "a line of text of forty octets in length\r\n" x 55,
 );
 
-# Announces a first chunk and sends it all, as a client would that pipelines.
-sub play_first ($client, $message, $) {
-    $client->envelope($message->{sender});
-    return $client->bdat($message->{content}, last => 1);
+# Sends a first chunk that is refused; the next command settles it.
+sub play_first (@sizes) {
+    return sub ($client, $message, $) {
+        my ($first, $rest) = chunks_of($message->{content}, @sizes);
+        $client->envelope($message->{sender});
+        my $reply = $client->bdat($first, last => !defined $rest);
+        like($client->command('RSET'), qr/^250 /, 'the session is in step');
+        return $reply;
+    };
 }
 
 # Runs rows against a daemon with these limits.
@@ -56,7 +62,7 @@ with_limits('max_chunk = "400";',
     {
         name => 'a first chunk of more',
         message => {body => $text{500}},
-        play => \&play_first,
+        play => play_first(),
         want => {reply => qr/^552 5\.3\.4 .*\b400\b/, evidence => ['max_chunk'], %refused},
     },
     {
@@ -74,7 +80,7 @@ with_limits('min_chunk = "100";',
     },
     {
         name => 'a first chunk of less',
-        cut => [99],
+        play => play_first(99),
         want => {reply => qr/^552 5\.3\.4 .*\b100\b/, evidence => ['min_chunk'], %refused},
     },
     {
@@ -92,7 +98,7 @@ with_limits('max_message = "2K";',
     {
         name => 'a first chunk of more',
         message => {body => $text{2500}},
-        play => \&play_first,
+        play => play_first(),
         want => {reply => qr/^552 5\.3\.4 .*\b2048\b/, evidence => ['max_message'], %refused},
     },
     {

@@ -34,14 +34,22 @@ for my $how (qw(stop kill)) {
     $daemon->start;
     like(send_rest($client, $during), qr/^250 /, "$how: a message across it is taken");
     $stage->delivered_is($during, "$how: and delivered whole");
-    my @judged = grep { $_->{sender} eq $during->{sender} || $_->{sender} eq '' } $daemon->transfers;
-    is_deeply([grep { $_->{verdict} ne 'unverified' } @judged], [], "$how: it is unverified at most");
 
+    # Postfix does not reconnect to a milter in mid-session, so that nobody judges the rest of it.
     begin($client, $after);
+    my @across = map { $_->{verdict} } $daemon->transfers;
+    is_deeply(\@across, ['unverified'], "$how: the message across it is unverified");
     like(send_rest($client, $after), qr/^250 /, "$how: a message after it is taken");
-    check_transfer($stage, $after, {verdict => 'match', drift => 0}, "$how: after it");
+    like($client->quit, qr/^221 /, "$how: QUIT");
+    check_transfer($stage, $after, {verdict => 'unverified', drift => 0}, "$how: after it");
     $stage->delivered_is($after, "$how: delivered whole");
-    is($client->quit =~ /^221 / ? 1 : 0, 1, "$how: QUIT");
+
+    my $next = new_message();
+    $client = $stage->client(from => next_client());
+    begin($client, $next);
+    like(send_rest($client, $next), qr/^250 /, "$how: the next session's message is taken");
+    check_transfer($stage, $next, {verdict => 'match', drift => 0, action => 'accept'}, "$how: next session");
+    $client->quit;
 }
 
 # While the daemon is away, a command is answered 421 and the client comes again later: that is

@@ -27,7 +27,7 @@ like($text, qr/listens on 127\.0\.0\.1 port \d+/, 'it says which port to talk to
 like($text, qr/^ .*250 .*queued as/m, 'a sound message is taken');
 like($text, qr/bdatctl transfers.*\bmatch\b/s, 'the sound transfer is shown');
 like($text, qr/bdatctl transfers.*\bstalled\b/s, 'the broken transfer is shown');
-like($text, qr/bdatctl explain 127\.0\.0\.3\n.*2728/s, 'and explained');
+like($text, qr/bdatctl explain 127\.0\.0\.3\n.*2,728/s, 'and explained');
 like($text, qr/CHUNKING is not offered, so it uses DATA\n\s+250 /, 'the broken client comes back and uses DATA');
 like($text, qr/127\.0\.0\.2\) is still offered CHUNKING/, 'everybody else is offered CHUNKING');
 my ($seconds) = $text =~ /The message has arrived, ([\d.]+) s after/;

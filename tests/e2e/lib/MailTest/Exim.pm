@@ -29,7 +29,6 @@ sub new ($class, %opt) {
     return $self;
 }
 
-# Several recipients make several transfers in one connection: max_rcpt = 1.
 sub config_text ($self, $host, $port) {
     return <<"EOF";
 primary_hostname = exim.example.net
@@ -39,7 +38,6 @@ spool_directory = $self->{folder}/spool
 log_file_path = $self->{folder}/log/%slog
 log_selector = +smtp_confirmation +delivery_size
 acl_not_smtp = accept
-remote_max_parallel = 1
 never_users =
 message_size_limit = 100M
 begin acl
@@ -55,7 +53,6 @@ postfix:
   port = $port
   hosts_try_chunking = *
   message_linelength_limit = 1G
-  max_rcpt = 1
 begin retry
 * * F,1h,1m
 EOF
@@ -63,16 +60,35 @@ EOF
 
 # Hands a message (LF or CRLF line ends) to Exim and waits until it has been delivered or not.
 sub send ($self, $sender, $content, @recipients) {
+    $self->submit('-odf', $sender, $content, @recipients);
+}
+
+# Hands a message to Exim's queue, for run_queue().
+sub queue ($self, $sender, $content, @recipients) {
+    $self->submit('-odq', $sender, $content, @recipients);
+}
+
+# Delivers what is in the queue. Exim routes all of it first, and so knows which messages can go
+# through one connection, one after the other.
+sub run_queue ($self) {
+    $self->run('/dev/null', '-qqff');
+}
+
+sub submit ($self, $how, $sender, $content, @recipients) {
+    write_file("$self->{folder}/message", $content);
+    $self->run("$self->{folder}/message", $how, '-i', '-f', $sender, @recipients);
+}
+
+sub run ($self, $input, @arguments) {
     my $folder = $self->{folder};
-    write_file("$folder/message", $content);
     my $status = MailTest::Process->start(
-        command => [$self->{program}, '-C', $self->{config}, '-odf', '-i', '-f', $sender, @recipients],
+        command => [$self->{program}, '-C', $self->{config}, @arguments],
         env => {
             LD_PRELOAD => 'libnss_wrapper.so',
             NSS_WRAPPER_PASSWD => "$folder/passwd",
             NSS_WRAPPER_GROUP => "$folder/group",
         },
-        stdin => "$folder/message",
+        stdin => $input,
         stderr => "$folder/stderr",
     )->wait_end;
     croak "exim ended with status $status: " . read_file("$folder/stderr") if $status;

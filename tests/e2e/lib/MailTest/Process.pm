@@ -48,9 +48,10 @@ sub running ($self) {
 
 sub status ($self) { $self->{status} }
 
-# Waits until it has ended by itself; returns its wait status.
+# Waits until it has ended by itself, a minute at least; returns its wait status.
 sub wait_end ($self) {
-    wait_until("process $self->{pid} to end by itself", sub { !$self->running });
+    my $patience = $MailTest::Wait::PATIENCE > 60 ? $MailTest::Wait::PATIENCE : 60;
+    wait_until("process $self->{pid} to end by itself", sub { !$self->running }, $patience);
     return $self->{status};
 }
 
