@@ -414,8 +414,8 @@ int app_run(struct app *app)
 
 void app_close(struct app *app)
 {
-    if (filter_is_running())
-        filter_stop(STOP_TIMEOUT_MS);
+    if (filter_is_running() && !filter_stop(STOP_TIMEOUT_MS))
+        _exit(EXIT_FAILURE); /* a callback is stuck: nothing may be freed below it */
     for (size_t i = 0; i < app->event_count; i++)
         event_free(app->events[i]);
     app->event_count = 0;

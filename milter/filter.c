@@ -60,6 +60,8 @@ static struct {
     struct filter_options options;
     pthread_t thread;
     atomic_bool running;
+    atomic_bool stopping;   /* callbacks do nothing any more: what they use may be freed */
+    atomic_uint in_flight;  /* callbacks at work now */
     atomic_uint_least64_t opened;
     atomic_uint_least64_t closed;
     atomic_int_least64_t last_seen_ms;
@@ -120,6 +122,22 @@ static void post_unjoined(const char *queue_id)
     inbox_post(filter.options.inbox, &unjoined->letter);
 }
 
+/* Brackets what a callback does with the options' objects. False when the filter is stopping: the
+ * callback then touches none of them, and must not call leave(). */
+static bool enter(void)
+{
+    atomic_fetch_add(&filter.in_flight, 1);
+    if (!atomic_load(&filter.stopping))
+        return true;
+    atomic_fetch_sub(&filter.in_flight, 1);
+    return false;
+}
+
+static void leave(void)
+{
+    atomic_fetch_sub(&filter.in_flight, 1);
+}
+
 static void reset_message(struct filter_message *message)
 {
     message->checking = false;
@@ -169,7 +187,7 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
     return SMFIS_CONTINUE;
 }
 
-static sfsistat on_data(SMFICTX *ctx)
+static sfsistat begin_message(SMFICTX *ctx)
 {
     const char *queue_id = smfi_getsymval(ctx, queue_id_macro);
     struct filter_connection *connection = get_connection(ctx);
@@ -188,6 +206,15 @@ static sfsistat on_data(SMFICTX *ctx)
     connection->message.checking = true;
     content_reset(&connection->message.content);
     return SMFIS_CONTINUE;
+}
+
+static sfsistat on_data(SMFICTX *ctx)
+{
+    if (!enter())
+        return SMFIS_ACCEPT;
+    sfsistat result = begin_message(ctx);
+    leave();
+    return result;
 }
 
 static sfsistat on_body(SMFICTX *ctx, unsigned char *data, size_t length)
@@ -301,13 +328,9 @@ static void judge(const struct settings *settings, struct content *content,
         write_reply(settings, record);
 }
 
-static sfsistat on_end_of_message(SMFICTX *ctx)
+static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
 {
-    struct filter_connection *connection = smfi_getpriv(ctx);
     const struct settings *settings = NULL;
-    if (connection == NULL || !connection->message.checking)
-        return SMFIS_ACCEPT;
-    reset_message(&connection->message);
     struct judged_letter *judged = make_letter(sizeof(*judged), deliver_judged);
     if (judged == NULL)
         return SMFIS_ACCEPT;
@@ -328,6 +351,19 @@ static sfsistat on_end_of_message(SMFICTX *ctx)
     return result;
 }
 
+static sfsistat on_end_of_message(SMFICTX *ctx)
+{
+    struct filter_connection *connection = smfi_getpriv(ctx);
+    if (connection == NULL || !connection->message.checking)
+        return SMFIS_ACCEPT;
+    reset_message(&connection->message);
+    if (!enter())
+        return SMFIS_ACCEPT;
+    sfsistat result = end_message(ctx, connection);
+    leave();
+    return result;
+}
+
 static sfsistat on_abort(SMFICTX *ctx)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
@@ -336,19 +372,28 @@ static sfsistat on_abort(SMFICTX *ctx)
     return SMFIS_CONTINUE;
 }
 
+/* Tells the loop, unless a command has shown it that the message is over. */
+static void post_end(const struct filter_connection *connection)
+{
+    if (!joins_is_open(filter.options.joins, connection->queue_id))
+        return;
+    struct end_letter *end = make_letter(sizeof(*end), deliver_end);
+    if (end == NULL)
+        return;
+    end->pid = connection->key.pid;
+    end->generation = connection->key.generation;
+    inbox_post(filter.options.inbox, &end->letter);
+}
+
 static sfsistat on_close(SMFICTX *ctx)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
     atomic_fetch_add(&filter.closed, 1);
     if (connection == NULL)
         return SMFIS_CONTINUE;
-    if (connection->joined && joins_is_open(filter.options.joins, connection->queue_id)) {
-        struct end_letter *end = make_letter(sizeof(*end), deliver_end);
-        if (end != NULL) {
-            end->pid = connection->key.pid;
-            end->generation = connection->key.generation;
-            inbox_post(filter.options.inbox, &end->letter);
-        }
+    if (connection->joined && enter()) {
+        post_end(connection);
+        leave();
     }
     free(connection);
     smfi_setpriv(ctx, NULL);
@@ -412,14 +457,16 @@ bool filter_is_running(void)
     return atomic_load(&filter.running);
 }
 
-void filter_stop(int timeout_ms)
+bool filter_stop(int timeout_ms)
 {
-    struct timespec until;
+    static const struct timespec moment = {0, 1000000};
+    int64_t until = clock_monotonic_ms() + timeout_ms;
     smfi_stop();
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
-    if (pthread_timedjoin_np(filter.thread, NULL, &until) != 0)
-        pthread_detach(filter.thread);
+    atomic_store(&filter.stopping, true);
+    while (atomic_load(&filter.in_flight) > 0 && clock_monotonic_ms() < until)
+        nanosleep(&moment, NULL);
+    pthread_detach(filter.thread);
+    return atomic_load(&filter.in_flight) == 0;
 }
 
 struct filter_counts filter_counts(void)

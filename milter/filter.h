@@ -37,8 +37,10 @@ int filter_start(void) __attribute__((warn_unused_result));
 /* True until libmilter's main loop has ended, by filter_stop() or by itself. */
 bool filter_is_running(void);
 
-/* Asks libmilter to end and waits up to timeout_ms for the messages at hand. */
-void filter_stop(int timeout_ms);
+/* Asks libmilter to end and waits up to timeout_ms until no callback uses the options' objects any
+ * more; later ones accept and touch nothing. Does not wait for libmilter's own threads, which
+ * look for the end every few seconds only. False if a callback is still at work. */
+bool filter_stop(int timeout_ms);
 
 /* For /v1/status; any thread. */
 struct filter_counts {
