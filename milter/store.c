@@ -378,15 +378,23 @@ static void answer_query(struct store *store, struct query *query, const char *e
     free(query);
 }
 
-/* Answers all that is asked; `error` unless NULL is the answer to each. */
-static void answer_queries(struct store *store, const char *error)
+/* Takes the queries that wait. What was put before them is in the queue or in the file. */
+static struct query *take_queries(struct store *store)
 {
-    char reason[STORE_REASON_SIZE];
-
     pthread_mutex_lock(&store->lock);
     struct query *queries = store->first_query;
     store->first_query = store->last_query = NULL;
     store->query_count = 0;
+    pthread_mutex_unlock(&store->lock);
+    return queries;
+}
+
+/* Answers queries; `error` unless NULL is the answer to each. */
+static void answer_queries(struct store *store, struct query *queries, const char *error)
+{
+    char reason[STORE_REASON_SIZE];
+
+    pthread_mutex_lock(&store->lock);
     snprintf(reason, sizeof(reason), "%s", store->status.reason);
     pthread_mutex_unlock(&store->lock);
     while (queries != NULL) {
@@ -450,6 +458,8 @@ static void wait_for_work(struct store *store)
 /* One round: whatever is due. */
 static void work(struct store *store)
 {
+    struct query *queries = take_queries(store);
+
     if (store->file == NULL && steady_ms() >= store->retry_at)
         open_file(store);
     if (store->file != NULL && !store->loaded)
@@ -458,7 +468,7 @@ static void work(struct store *store)
         write_pending(store);
     if (store->file != NULL)
         ask_for_resync(store);
-    answer_queries(store, NULL);
+    answer_queries(store, queries, NULL);
     if (store->file != NULL && steady_ms() >= store->clear_at)
         clear_rows(store);
 }
@@ -477,7 +487,7 @@ static void *run_thread(void *argument)
     }
     if (store->file != NULL)
         write_pending(store); /* what came during the last round */
-    answer_queries(store, "the program ends");
+    answer_queries(store, take_queries(store), "the program ends");
     return NULL;
 }
 

@@ -486,6 +486,25 @@ static void test_incidents_are_found(void **state)
     assert_int_equal(status_of(b).incidents_written, 100);
 }
 
+/* However put, write and query fall together: what was put before the query is seen. */
+static void test_a_query_sees_what_was_put_before(void **state)
+{
+    struct bench *b = *state;
+    struct incident_filter filter = {.verdict = VERDICT_NONE, .limit = 1000};
+
+    start(b);
+    for (unsigned i = 0; i < 200; i++) {
+        struct incident incident = incident_number(i);
+
+        for (unsigned k = 0; k <= i; k++)
+            store_put_incident(b->store, &incident);
+        snprintf(filter.queue_id, sizeof(filter.queue_id), "%s", incident.queue_id);
+        struct incident_list *list = ask(b, &filter);
+        assert_int_equal(list->count, i + 1);
+        incident_list_free(&list);
+    }
+}
+
 static void test_incidents_are_kept_so_long(void **state)
 {
     struct bench *b = *state;
@@ -1260,6 +1279,7 @@ int main(void)
         with_bench(test_the_newest_state_of_a_client_counts),
         with_bench(test_rows_beyond_max_clients_go),
         with_bench(test_incidents_are_found),
+        with_bench(test_a_query_sees_what_was_put_before),
         with_bench(test_incidents_are_kept_so_long),
         with_bench(test_queries_are_bounded_and_answered_at_the_end),
         with_bench(test_the_file_is_private_and_ours),
