@@ -461,7 +461,6 @@ bool filter_stop(int timeout_ms)
 {
     static const struct timespec moment = {0, 1000000};
     int64_t until = clock_monotonic_ms() + timeout_ms;
-    smfi_stop();
     atomic_store(&filter.stopping, true);
     while (atomic_load(&filter.in_flight) > 0 && clock_monotonic_ms() < until)
         nanosleep(&moment, NULL);

@@ -34,12 +34,13 @@ int filter_open(const struct filter_options *options, int fd, const char *path, 
 /* Starts libmilter's threads. 0, or -1 when no thread can be made. */
 int filter_start(void) __attribute__((warn_unused_result));
 
-/* True until libmilter's main loop has ended, by filter_stop() or by itself. */
+/* True until libmilter's main loop has ended, which it should not do by itself. */
 bool filter_is_running(void);
 
-/* Asks libmilter to end and waits up to timeout_ms until no callback uses the options' objects any
- * more; later ones accept and touch nothing. Does not wait for libmilter's own threads, which
- * look for the end every few seconds only. False if a callback is still at work. */
+/* Waits up to timeout_ms until no callback uses the options' objects any more; later ones accept
+ * and touch nothing. The process is to end then: libmilter's threads are left as they are, since
+ * smfi_stop() waits for a lock that its listener holds for up to 5 seconds. False if a callback
+ * is still at work. */
 bool filter_stop(int timeout_ms);
 
 /* For /v1/status; any thread. */
