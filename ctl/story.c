@@ -47,11 +47,11 @@ static void tell_who(json_t *story, const json_t *transfer)
                              *id ? ", queue id " : " (no queue id yet)", id,
                              json_get_text(transfer, "sender"));
     free(time);
-    if (json_has_number(transfer, "recipients"))
-        text =
-            join(text, text_format(" to %s",
-                                   text_count((int64_t)json_get_number(transfer, "recipients", 0),
-                                              "recipient")));
+    if (json_has_number(transfer, "recipients")) {
+        char *count = text_count((int64_t)json_get_number(transfer, "recipients", 0), "recipient");
+        text = join(text, text_format(" to %s", count));
+        free(count);
+    }
     tell(story, "Who", join(text, text_copy(".")));
 }
 
