@@ -58,7 +58,8 @@ static char *how_to_mend(const struct access_user *user, const char *path,
     if (wanted == ENTER)
         return text_format("chgrp %s %s && chmod g+x %s", user->name, path, path);
     return text_format("set socket_group = \"%s\" in bdat-milter.conf (or SocketGroup=%s in "
-                       "bdat-milter.socket) and restart the daemon", user->name, user->name);
+                       "bdat-milter.socket) and restart the daemon",
+                       user->name, user->name);
 }
 
 static void describe(const struct access_user *user, const char *path, const struct stat *status,

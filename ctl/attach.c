@@ -66,8 +66,7 @@ static void add_change(struct plan *plan, const struct postfix *postfix, const c
 }
 
 /* Plans one hook. EXIT_NO when something else stands where ours must. */
-static enum exit_code plan_hook(struct plan *plan, const struct site *site,
-                                const struct hook *hook)
+static enum exit_code plan_hook(struct plan *plan, const struct site *site, const struct hook *hook)
 {
     struct span part;
     const char *queue_dir = site->postfix.queue_dir;
@@ -79,7 +78,8 @@ static enum exit_code plan_hook(struct plan *plan, const struct site *site,
     } else if (hook->kind == HOOK_SINGLE && value_next(raw, 0, &part)) {
         ctl_complain("%s is set to \"%s\" already, and Postfix takes only one.\n"
                      "bdat-milter cannot work without it. If that filter is not needed any more, "
-                     "remove it with:\n  postconf -X %s", hook->parameter, raw, hook->parameter);
+                     "remove it with:\n  postconf -X %s",
+                     hook->parameter, raw, hook->parameter);
         code = EXIT_NO;
     } else {
         char *after = value_add(raw, hook->text, hook->in_front);
@@ -94,8 +94,7 @@ static enum exit_code plan_hook(struct plan *plan, const struct site *site,
  * does not answer. It gets what it had before. */
 static void plan_postscreen(struct plan *plan, const struct site *site)
 {
-    if (!postfix_uses_postscreen(&site->postfix) ||
-        postfix_is_set(&site->postfix, POSTSCREEN_MAPS))
+    if (!postfix_uses_postscreen(&site->postfix) || postfix_is_set(&site->postfix, POSTSCREEN_MAPS))
         return;
     char *maps = postfix_get(&site->postfix, SMTPD_MAPS, false);
     struct span part;
@@ -120,7 +119,8 @@ static enum exit_code check_possible(const struct site *site)
 {
     if (!postfix_is_at_least(&site->postfix, 3, 4)) {
         ctl_complain("this Postfix is version %s; it knows CHUNKING only from 3.4 on, so there is "
-                     "nothing to attach to", site->postfix.version);
+                     "nothing to attach to",
+                     site->postfix.version);
         return EXIT_NO;
     }
     for (size_t i = 0; i < HOOK_COUNT; i++) {
@@ -214,7 +214,8 @@ static void report_global_chunking(const struct site *site)
         ctl_complain("note: " GLOBAL_KEYWORDS " = %s takes CHUNKING away from all clients, so "
                      "there is no BDAT to watch. Once bdat-milter is attached that is not needed: "
                      "only clients that cannot do it lose CHUNKING. Take the word \"chunking\" out "
-                     "with postconf -e.", global);
+                     "with postconf -e.",
+                     global);
     free(global);
 }
 
@@ -243,8 +244,8 @@ static int write_changes(const struct plan *plan, const struct postfix *postfix)
         if (plan->changes[i].after == NULL)
             names[unset++] = plan->changes[i].parameter;
         else
-            assignments[set++] = text_format("%s = %s", plan->changes[i].parameter,
-                                             plan->changes[i].after);
+            assignments[set++] =
+                text_format("%s = %s", plan->changes[i].parameter, plan->changes[i].after);
     }
     int failed = postfix_edit(postfix, (const char *const *)assignments, set);
     if (failed == 0)
@@ -272,7 +273,8 @@ static int write_keywords(const struct ctl *ctl, const struct site *site, const 
     int failed = 0;
     if (edited == NULL || !site->conf_exists) {
         ctl_complain("please set this in %s by hand, then run bdatctl reload:\n"
-                     "  suppression = { keywords = \"%s\"; };", site->conf_file, keywords);
+                     "  suppression = { keywords = \"%s\"; };",
+                     site->conf_file, keywords);
     } else if (undo_keep(record, site->conf_file) != 0 ||
                file_replace(site->conf_file, site->conf_file, edited, strlen(edited)) != 0) {
         ctl_complain("%s could not be written", site->conf_file);
@@ -328,7 +330,8 @@ static bool daemon_is_there(const struct site *site)
             continue;
         ctl_complain("nobody answers on %s. Attached like that, Postfix would answer all mail with "
                      "421 until the daemon runs.\nStart it first: systemctl start bdat-milter (or "
-                     "use --force).", sockets[i]);
+                     "use --force).",
+                     sockets[i]);
         return false;
     }
     return true;
@@ -392,7 +395,8 @@ static void plan_removal(struct plan *plan, const struct site *site, const struc
         add_change(plan, &site->postfix, hook->parameter, after, NULL);
     } else if (hook_find(hook, site->postfix.queue_dir, expanded, &part)) {
         ctl_complain("%s has its part of bdat-milter from another parameter (%s); take it out "
-                     "there by hand", hook->parameter, raw);
+                     "there by hand",
+                     hook->parameter, raw);
     }
     free(expanded);
     free(raw);

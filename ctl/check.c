@@ -23,8 +23,11 @@ static const char *first_line(const char *text)
 static void check_configuration(struct report *report, const char *file)
 {
     if (access(file, F_OK) != 0) {
-        report_add(report, LEVEL_OK, text_format("configuration: no %s; every option has its "
-                                                 "default", file), NULL);
+        report_add(report, LEVEL_OK,
+                   text_format("configuration: no %s; every option has its "
+                               "default",
+                               file),
+                   NULL);
         return;
     }
     const char *const argv[] = {"bdat-milter", "-t", "-c", file, NULL};
@@ -32,35 +35,37 @@ static void check_configuration(struct report *report, const char *file)
     if (result.status == 0)
         report_add(report, LEVEL_OK, text_format("configuration: %s is right", file), NULL);
     else if (result.status == 127)
-        report_add(report, LEVEL_WARN, text_copy("configuration: bdat-milter is not in the PATH, "
-                                                 "so it could not be asked"), NULL);
+        report_add(report, LEVEL_WARN,
+                   text_copy("configuration: bdat-milter is not in the PATH, "
+                             "so it could not be asked"),
+                   NULL);
     else
-        report_add(report, LEVEL_FAIL,
-                   text_format("configuration: %s",
-                               first_line(*result.err ? result.err : result.out)),
-                   text_format("edit that line, then: bdat-milter -t -c %s && bdatctl reload",
-                               file));
+        report_add(
+            report, LEVEL_FAIL,
+            text_format("configuration: %s", first_line(*result.err ? result.err : result.out)),
+            text_format("edit that line, then: bdat-milter -t -c %s && bdatctl reload", file));
     process_free(&result);
 }
 
 static void report_status(struct report *report, const json_t *status)
 {
     const char *outcome = json_get_text(json_object_get(status, "config"), "outcome");
-    report_add(report, LEVEL_OK, text_format("daemon: version %s answers, mode %s",
-                                             json_get_text(status, "version"),
-                                             json_get_text(status, "mode")), NULL);
+    report_add(report, LEVEL_OK,
+               text_format("daemon: version %s answers, mode %s", json_get_text(status, "version"),
+                           json_get_text(status, "mode")),
+               NULL);
     if (strcmp(json_get_text(status, "mode"), "observe") == 0)
-        report_say(report, LEVEL_NOTE, "daemon: it only observes: it answers and withholds nothing",
-                   "when you trust it: mode = \"enforce\" in bdat-milter.conf, then bdatctl reload");
+        report_say(
+            report, LEVEL_NOTE, "daemon: it only observes: it answers and withholds nothing",
+            "when you trust it: mode = \"enforce\" in bdat-milter.conf, then bdatctl reload");
     if (*outcome != '\0' && strcmp(outcome, "ok") != 0)
         report_add(report, LEVEL_FAIL, text_format("daemon: the latest reload failed: %s", outcome),
                    text_copy("mend the file, then: bdatctl reload"));
     size_t index;
     const json_t *warning;
-    json_array_foreach (json_object_get(status, "warnings"), index, warning)
-        if (json_is_string(warning))
-            report_add(report, LEVEL_WARN,
-                       text_format("daemon: %s", json_string_value(warning)), NULL);
+    json_array_foreach(json_object_get(status, "warnings"), index,
+                       warning) if (json_is_string(warning))
+        report_add(report, LEVEL_WARN, text_format("daemon: %s", json_string_value(warning)), NULL);
 }
 
 /* False if the daemon does not answer. */

@@ -19,7 +19,6 @@ void check_live(struct report *report, const struct site *site, const char *serv
                 const char *sender, const char *recipient);
 
 /* Sendmail: its sendmail.cf names our milter. */
-void check_sendmail(struct report *report, const struct settings *settings,
-                    const char *config_dir);
+void check_sendmail(struct report *report, const struct settings *settings, const char *config_dir);
 
 #endif

@@ -65,8 +65,8 @@ static bool find_server(struct live *live, const struct postfix *postfix, const 
     const char *name = asked;
     for (size_t i = 0; i < postfix->service_count && name == NULL; i++) {
         const struct postfix_service *service = &postfix->services[i];
-        if (strcmp(service->type, "inet") == 0 && (strcmp(service->command, "smtpd") == 0 ||
-                                                   strcmp(service->command, "postscreen") == 0))
+        if (strcmp(service->type, "inet") == 0 &&
+            (strcmp(service->command, "smtpd") == 0 || strcmp(service->command, "postscreen") == 0))
             name = service->name;
     }
     if (name == NULL)
@@ -91,10 +91,10 @@ static json_t *wait_for_ours(const struct live *live, const char *path, const ch
         json_t *answer = daemon_try(live->report->ctl, path), *found = NULL;
         size_t index;
         json_t *object;
-        json_array_foreach (json_object_get(answer, list), index, object)
-            if (found == NULL && strcmp(json_get_text(object, "helo"), live->helo) == 0 &&
-                fits(object))
-                found = json_incref(object);
+        json_array_foreach(json_object_get(answer, list), index,
+                           object) if (found == NULL &&
+                                       strcmp(json_get_text(object, "helo"), live->helo) == 0 &&
+                                       fits(object)) found = json_incref(object);
         json_decref(answer);
         if (found != NULL)
             return found;
@@ -131,7 +131,8 @@ static void report_refusal(struct live *live, const char *step)
     bool recipient = strcmp(step, "RCPT") == 0;
     report_add(live->report, LEVEL_WARN,
                text_format("live test: %s was answered \"%s\", so the hooks behind it could not be "
-                           "seen", step, smtp_first_line(&live->smtp)),
+                           "seen",
+                           step, smtp_first_line(&live->smtp)),
                text_copy(recipient ? "name a recipient that this server takes: bdatctl check --to "
                                      "ADDRESS (nothing is delivered)"
                                    : "see Postfix's log for the reason"));
@@ -200,7 +201,8 @@ static void look_at_hooks(struct live *live)
     json_decref(transfer);
     report_say(live->report, LEVEL_NOTE,
                "live test: what comes at a message's end was not tried, since that would deliver "
-               "one", NULL);
+               "one",
+               NULL);
 }
 
 void check_live(struct report *report, const struct site *site, const char *server,
@@ -213,8 +215,8 @@ void check_live(struct report *report, const struct site *site, const char *serv
         report_say(report, LEVEL_WARN, "live test: master.cf has no service to connect to", NULL);
         return;
     }
-    if (smtp_connect(&live.smtp, live.host, live.port,
-                     (int)report->ctl->timeout_seconds * 1000) != 0)
+    if (smtp_connect(&live.smtp, live.host, live.port, (int)report->ctl->timeout_seconds * 1000) !=
+        0)
         report_add(report, LEVEL_FAIL,
                    text_format("live test: no SMTP session with %s port %s: %s", live.host,
                                live.port, smtp_first_line(&live.smtp)),

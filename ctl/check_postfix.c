@@ -56,14 +56,16 @@ static void check_value(struct report *report, const struct site *site, const st
         char *whole = corrected(hook, value, part);
         report_add(report, LEVEL_WARN,
                    text_format("main.cf: %s has no default action, so mail is refused whenever "
-                               "the daemon is away", name),
+                               "the daemon is away",
+                               name),
                    command(&site->postfix, "-e", name, whole));
         free(whole);
     } else if (hook->in_front && !hook_is_first(value, part)) {
         char *whole = corrected(hook, value, part);
         report_add(report, hook->kind == HOOK_POLICY ? LEVEL_FAIL : LEVEL_WARN,
                    text_format("main.cf: in %s something stands before bdat-milter; it should be "
-                               "%s", name, hook->why),
+                               "%s",
+                               name, hook->why),
                    command(&site->postfix, "-e", name, whole));
         free(whole);
     } else {
@@ -82,8 +84,9 @@ static void check_maps_in_front(struct report *report, const struct hook *hook, 
         if (strncmp(value + item.begin, "static:", 7) == 0)
             report_add(report, LEVEL_FAIL,
                        text_format("main.cf: %.*s in %s answers for every client, so bdat-milter "
-                                   "is never asked", (int)(item.end - item.begin),
-                                   value + item.begin, hook->parameter),
+                                   "is never asked",
+                                   (int)(item.end - item.begin), value + item.begin,
+                                   hook->parameter),
                        text_copy("move its words to smtpd_discard_ehlo_keywords, remove it, and "
                                  "run " ATTACH));
 }
@@ -97,12 +100,12 @@ static void check_overrides(struct report *report, const struct site *site,
         char *value = postfix_get_override(&site->postfix, service, hook->parameter);
         if (value != NULL && !hook_find(hook, site->postfix.queue_dir, value, &part)) {
             char *name = text_format("%s/%s/%s", service->name, service->type, hook->parameter);
-            char *whole = hook->kind == HOOK_SINGLE
-                              ? text_copy(hook->text)
-                              : value_add(value, hook->text, hook->in_front);
+            char *whole = hook->kind == HOOK_SINGLE ? text_copy(hook->text)
+                                                    : value_add(value, hook->text, hook->in_front);
             report_add(report, LEVEL_WARN,
                        text_format("master.cf: service %s/%s has its own %s = %s, so its mail is "
-                                   "not watched", service->name, service->type, hook->parameter,
+                                   "not watched",
+                                   service->name, service->type, hook->parameter,
                                    *value ? value : "(empty)"),
                        command(&site->postfix, "-P", name, whole));
             free(whole);
@@ -119,7 +122,8 @@ static void check_keywords(struct report *report, const struct site *site)
     if (joined != NULL)
         report_add(report, LEVEL_FAIL,
                    text_format("keywords: main.cf discards \"%s\" for all clients, but a client "
-                               "that loses CHUNKING would be offered some of that again", global),
+                               "that loses CHUNKING would be offered some of that again",
+                               global),
                    text_format("suppression = { keywords = \"%s\"; }; in %s, then bdatctl reload",
                                joined, site->conf_file));
     else
@@ -141,23 +145,26 @@ static void check_postscreen(struct report *report, const struct site *site)
     char *value = postfix_get(&site->postfix, "postscreen_discard_ehlo_keyword_address_maps", true);
     if (postfix_uses_postscreen(&site->postfix) &&
         hook_find(&site->hooks[2], site->postfix.queue_dir, value, &part))
-        report_add(report, LEVEL_WARN,
-                   text_copy("postscreen: it asks bdat-milter too, gains nothing from it (it takes "
-                             "no mail), and ends whenever the daemon does not answer"),
-                   command(&site->postfix, "-e", "postscreen_discard_ehlo_keyword_address_maps=",
-                           ""));
+        report_add(
+            report, LEVEL_WARN,
+            text_copy("postscreen: it asks bdat-milter too, gains nothing from it (it takes "
+                      "no mail), and ends whenever the daemon does not answer"),
+            command(&site->postfix, "-e", "postscreen_discard_ehlo_keyword_address_maps=", ""));
     free(value);
 }
 
 static void check_version(struct report *report, const struct postfix *postfix)
 {
     if (postfix_is_at_least(postfix, 3, 4))
-        report_add(report, LEVEL_OK, text_format("postfix: version %s, configuration in %s",
-                                                 postfix->version, postfix->config_dir), NULL);
+        report_add(report, LEVEL_OK,
+                   text_format("postfix: version %s, configuration in %s", postfix->version,
+                               postfix->config_dir),
+                   NULL);
     else
         report_add(report, LEVEL_FAIL,
                    text_format("postfix: version %s knows no CHUNKING; that came with 3.4",
-                               postfix->version), text_copy("upgrade Postfix"));
+                               postfix->version),
+                   text_copy("upgrade Postfix"));
 }
 
 void check_postfix(struct report *report, const struct site *site)
@@ -196,19 +203,20 @@ static void check_socket(struct report *report, const struct site *site,
     const char *view = chrooted ? " from inside the chroot" : "";
     struct access_obstacle obstacle;
     if (chrooted && !below) {
-        report_add(report, LEVEL_FAIL,
-                   text_format("socket %s: smtpd is chrooted to %s and cannot see %s", name,
-                               queue_dir, path),
-                   text_format("move the sockets below %s/bdat-milter in %s", queue_dir,
-                               site->conf_file));
+        report_add(
+            report, LEVEL_FAIL,
+            text_format("socket %s: smtpd is chrooted to %s and cannot see %s", name, queue_dir,
+                        path),
+            text_format("move the sockets below %s/bdat-milter in %s", queue_dir, site->conf_file));
         free(relative);
         return;
     }
     int reason = access_try(user, chrooted ? queue_dir : "/", queue_dir, relative);
     bool passes = access_walk(user, below ? queue_dir : "", path, &obstacle);
     if (reason == 0 || (reason < 0 && passes && site_listens(path)))
-        report_add(report, LEVEL_OK, text_format("socket %s: %s answers user %s%s", name, path,
-                                                 user->name, view), NULL);
+        report_add(report, LEVEL_OK,
+                   text_format("socket %s: %s answers user %s%s", name, path, user->name, view),
+                   NULL);
     else if (!passes)
         report_add(report, LEVEL_FAIL, text_format("socket %s: %s", name, obstacle.what),
                    text_copy(obstacle.mend));
@@ -216,9 +224,10 @@ static void check_socket(struct report *report, const struct site *site,
         report_add(report, LEVEL_FAIL,
                    text_format("socket %s: %s does not answer user %s%s: %s", name, path,
                                user->name, view, reason > 0 ? strerror(reason) : "no listener"),
-                   text_copy(reason == EACCES ? "the mode bits let it in: look for an ACL (getfacl), "
-                                            "SELinux or AppArmor"
-                                          : "systemctl restart bdat-milter"));
+                   text_copy(reason == EACCES
+                                 ? "the mode bits let it in: look for an ACL (getfacl), "
+                                   "SELinux or AppArmor"
+                                 : "systemctl restart bdat-milter"));
     free(obstacle.what);
     free(obstacle.mend);
     free(relative);

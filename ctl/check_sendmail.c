@@ -43,8 +43,7 @@ static bool is_listed(const char *text, const char *name)
     return listed;
 }
 
-void check_sendmail(struct report *report, const struct settings *settings,
-                    const char *config_dir)
+void check_sendmail(struct report *report, const struct settings *settings, const char *config_dir)
 {
     size_t length;
     char *path = text_format("%s/sendmail.cf", config_dir == NULL ? "/etc/mail" : config_dir);
@@ -52,18 +51,22 @@ void check_sendmail(struct report *report, const struct settings *settings,
     char *name = text == NULL ? NULL : find_filter(text, settings->milter_socket);
     char *mend = text_format("in sendmail.mc: INPUT_MAIL_FILTER(`bdat-milter', "
                              "`S=local:%s, T=S:30s;R:30s')dnl, then make -C /etc/mail and restart "
-                             "sendmail", settings->milter_socket);
+                             "sendmail",
+                             settings->milter_socket);
     if (text == NULL)
-        report_add(report, LEVEL_FAIL, text_format("sendmail: %s cannot be read, and there is no "
-                                                   "Postfix", path),
+        report_add(report, LEVEL_FAIL,
+                   text_format("sendmail: %s cannot be read, and there is no "
+                               "Postfix",
+                               path),
                    text_copy("name its folder with -c"));
     else if (name == NULL || !is_listed(text, name))
         report_add(report, LEVEL_FAIL,
                    text_format("sendmail: %s names no input mail filter at %s", path,
-                               settings->milter_socket), text_copy(mend));
+                               settings->milter_socket),
+                   text_copy(mend));
     else
-        report_add(report, LEVEL_OK, text_format("sendmail: %s names %s as an input mail filter",
-                                                 path, name), NULL);
+        report_add(report, LEVEL_OK,
+                   text_format("sendmail: %s names %s as an input mail filter", path, name), NULL);
     if (text != NULL && !site_listens(settings->milter_socket))
         report_add(report, LEVEL_FAIL,
                    text_format("socket milter: nobody answers on %s", settings->milter_socket),

@@ -20,75 +20,166 @@ const struct option global_options[] = {
     {0},
 };
 
-#define CLIENT_OPTION(help)                                                                      \
-    {                                                                                            \
-        "client", 0, "NETWORK", WORDS_CLIENT, help                                               \
+#define CLIENT_OPTION(help)                        \
+    {                                              \
+        "client", 0, "NETWORK", WORDS_CLIENT, help \
     }
-#define VERDICT_OPTION(help)                                                                     \
-    {                                                                                            \
-        "verdict", 0, "VERDICT", WORDS_VERDICT, help                                             \
+#define VERDICT_OPTION(help)                         \
+    {                                                \
+        "verdict", 0, "VERDICT", WORDS_VERDICT, help \
     }
-#define LIMIT_OPTION(help)                                                                       \
-    {                                                                                            \
-        "limit", 'n', "COUNT", WORDS_NONE, help                                                  \
+#define LIMIT_OPTION(help)                      \
+    {                                           \
+        "limit", 'n', "COUNT", WORDS_NONE, help \
     }
-#define PLAN_OPTIONS                                                                             \
-    {"print", 0, NULL, WORDS_NONE, "only print the postconf commands"},                          \
-    {"yes", 'y', NULL, WORDS_NONE, "do not ask before writing"},                                   \
-    {"no-reload", 0, NULL, WORDS_NONE, "leave it to you to run postfix reload"}
-#define POSTFIX_OPTIONS                                                                          \
-    {"config-dir", 'c', "DIR", WORDS_FOLDER, "Postfix's configuration folder (its own default)"},\
-    {"config-file", 'f', "FILE", WORDS_FILE, "the daemon's configuration file"}
+#define PLAN_OPTIONS                                                              \
+    {"print", 0, NULL, WORDS_NONE, "only print the postconf commands"},           \
+        {"yes", 'y', NULL, WORDS_NONE, "do not ask before writing"},              \
+    {                                                                             \
+        "no-reload", 0, NULL, WORDS_NONE, "leave it to you to run postfix reload" \
+    }
+#define POSTFIX_OPTIONS                                                                           \
+    {"config-dir", 'c', "DIR", WORDS_FOLDER, "Postfix's configuration folder (its own default)"}, \
+    {                                                                                             \
+        "config-file", 'f', "FILE", WORDS_FILE, "the daemon's configuration file"                 \
+    }
 
 const struct command commands[] = {
-    {"status", "", 0, 0, WORDS_NONE, run_status, "how the daemon is and what it has counted", {{0}}},
+    {"status",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_status,
+     "how the daemon is and what it has counted",
+     {{0}}},
     {"sessions", "", 0, 0, WORDS_NONE, run_sessions, "the SMTP sessions alive now", {{0}}},
-    {"transfers", "", 0, 0, WORDS_NONE, run_transfers, "the latest BDAT transfers, newest first",
-     {LIMIT_OPTION("how many (50)"), CLIENT_OPTION("only this address or network"),
+    {"transfers",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_transfers,
+     "the latest BDAT transfers, newest first",
+     {LIMIT_OPTION("how many (50)"),
+      CLIENT_OPTION("only this address or network"),
       VERDICT_OPTION("only this verdict"),
       {"queue-id", 0, "ID", WORDS_NONE, "only this queue id"}}},
-    {"clients", "[ADDRESS]", 0, 1, WORDS_CLIENT, run_clients,
+    {"clients",
+     "[ADDRESS]",
+     0,
+     1,
+     WORDS_CLIENT,
+     run_clients,
      "clients with a history, or what is known of one",
-     {{"state", 0, "STATE", WORDS_STATE, "only clients in this state"},
-      LIMIT_OPTION("how many")}},
-    {"incidents", "", 0, 0, WORDS_NONE, run_incidents,
+     {{"state", 0, "STATE", WORDS_STATE, "only clients in this state"}, LIMIT_OPTION("how many")}},
+    {"incidents",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_incidents,
      "transfers that went wrong, from the store, newest first",
-     {CLIENT_OPTION("only this address or network"), VERDICT_OPTION("only this verdict"),
+     {CLIENT_OPTION("only this address or network"),
+      VERDICT_OPTION("only this verdict"),
       {"since", 0, "TIME", WORDS_NONE, "not before then: 2h, 7d, or 2026-11-23T04:15:00Z"},
       LIMIT_OPTION("how many")}},
-    {"suppress", "ADDRESS", 1, 1, WORDS_CLIENT, run_suppress,
+    {"suppress",
+     "ADDRESS",
+     1,
+     1,
+     WORDS_CLIENT,
+     run_suppress,
      "stop offering CHUNKING to a client",
      {{"for", 0, "TIME", WORDS_NONE, "how long: 12h, 30d (suppression.hold)"},
       {"reason", 0, "TEXT", WORDS_NONE, "kept with it, for whoever asks later"}}},
-    {"release", "ADDRESS", 1, 1, WORDS_CLIENT, run_release,
-     "offer CHUNKING to a client again and forget its strikes", {{0}}},
-    {"reload", "", 0, 0, WORDS_NONE, run_reload,
-     "read the configuration again; a bad file changes nothing", {{0}}},
-    {"config", "", 0, 0, WORDS_NONE, run_config,
+    {"release",
+     "ADDRESS",
+     1,
+     1,
+     WORDS_CLIENT,
+     run_release,
+     "offer CHUNKING to a client again and forget its strikes",
+     {{0}}},
+    {"reload",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_reload,
+     "read the configuration again; a bad file changes nothing",
+     {{0}}},
+    {"config",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_config,
      "every option with its value, default and where it is set",
      {{"changed", 0, NULL, WORDS_NONE, "only those that the file sets"}}},
-    {"explain", "QUEUEID|ADDRESS", 1, 1, WORDS_CLIENT, run_explain,
-     "the story of a transfer or of a client, in plain words", {{0}}},
-    {"follow", "", 0, 0, WORDS_NONE, run_follow, "transfers as they are judged",
+    {"explain",
+     "QUEUEID|ADDRESS",
+     1,
+     1,
+     WORDS_CLIENT,
+     run_explain,
+     "the story of a transfer or of a client, in plain words",
+     {{0}}},
+    {"follow",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_follow,
+     "transfers as they are judged",
      {CLIENT_OPTION("only this address or network"), VERDICT_OPTION("only this verdict")}},
-    {"top", "", 0, 0, WORDS_NONE, run_top, "live screen: rates, verdicts, sessions, worst clients",
+    {"top",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_top,
+     "live screen: rates, verdicts, sessions, worst clients",
      {{"once", '1', NULL, WORDS_NONE, "write it once, as plain text"},
       {"delay", 'd', "SECONDS", WORDS_NONE, "time between two looks (2)"}}},
-    {"attach", "", 0, 0, WORDS_NONE, run_attach,
+    {"attach",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_attach,
      "set what Postfix needs, by postconf(1)",
-     {POSTFIX_OPTIONS, PLAN_OPTIONS,
+     {POSTFIX_OPTIONS,
+      PLAN_OPTIONS,
       {"force", 0, NULL, WORDS_NONE, "even though the daemon does not answer"}}},
-    {"detach", "", 0, 0, WORDS_NONE, run_detach, "undo exactly what attach has set",
+    {"detach",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_detach,
+     "undo exactly what attach has set",
      {POSTFIX_OPTIONS, PLAN_OPTIONS}},
-    {"check", "", 0, 0, WORDS_NONE, run_check,
+    {"check",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     run_check,
      "say line by line whether all is set up right, and what mends what is not",
      {POSTFIX_OPTIONS,
       {"server", 0, "HOST:PORT", WORDS_NONE, "the server of the live test (from master.cf)"},
       {"from", 0, "ADDRESS", WORDS_NONE, "its sender (the null sender)"},
       {"to", 0, "ADDRESS", WORDS_NONE, "its recipient (postmaster); nothing is delivered"},
       {"no-live", 0, NULL, WORDS_NONE, "no live test"}}},
-    {"completion", "SHELL", 1, 1, WORDS_SHELL, run_completion,
-     "write the completion for bash or zsh", {{0}}},
+    {"completion",
+     "SHELL",
+     1,
+     1,
+     WORDS_SHELL,
+     run_completion,
+     "write the completion for bash or zsh",
+     {{0}}},
     {0},
 };
 
@@ -278,9 +369,9 @@ static void print_options(const struct option *options, FILE *out)
         char letter[8] = "    ";
         if (options[i].letter != 0)
             snprintf(letter, sizeof(letter), "-%c, ", options[i].letter);
-        char *form = text_format("%s--%s%s%s", letter, options[i].name,
-                                 options[i].argument ? " " : "",
-                                 options[i].argument ? options[i].argument : "");
+        char *form =
+            text_format("%s--%s%s%s", letter, options[i].name, options[i].argument ? " " : "",
+                        options[i].argument ? options[i].argument : "");
         fprintf(out, "  %-26s %s\n", form, options[i].help);
         free(form);
     }
@@ -297,7 +388,8 @@ void command_print_overview(FILE *out)
     fputs("\noptions, with any command:\n", out);
     print_options(global_options, out);
     fputs("\nbdatctl COMMAND --help says what a command takes; bdatctl(8) says it all.\n"
-          "Exit: 0 done, 1 the answer is no, 2 usage, 3 the daemon is not running.\n", out);
+          "Exit: 0 done, 1 the answer is no, 2 usage, 3 the daemon is not running.\n",
+          out);
 }
 
 void command_print_usage(const struct command *command, FILE *out)

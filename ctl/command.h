@@ -13,8 +13,15 @@
 #define OPTIONS_MAX 8
 
 /* What a shell may offer for an argument or an option's value. */
-enum words { WORDS_NONE, WORDS_FILE, WORDS_FOLDER, WORDS_CLIENT, WORDS_VERDICT, WORDS_STATE,
-             WORDS_SHELL };
+enum words {
+    WORDS_NONE,
+    WORDS_FILE,
+    WORDS_FOLDER,
+    WORDS_CLIENT,
+    WORDS_VERDICT,
+    WORDS_STATE,
+    WORDS_SHELL
+};
 
 struct option {
     const char *name;     /* "for" of --for; NULL ends a list */

@@ -24,7 +24,8 @@ static void print_bash_words(enum words words)
         break;
     case WORDS_CLIENT:
         fputs("COMPREPLY=($(compgen -W \"$(_bdatctl_clients)\" -- \"$cur\"))\n"
-              "        __ltrim_colon_completions \"$cur\" 2>/dev/null", stdout);
+              "        __ltrim_colon_completions \"$cur\" 2>/dev/null",
+              stdout);
         break;
     case WORDS_VERDICT:
         fputs("COMPREPLY=($(compgen -W '", stdout);
@@ -33,7 +34,8 @@ static void print_bash_words(enum words words)
         break;
     case WORDS_STATE:
         fputs("COMPREPLY=($(compgen -W 'offered suppressed probation pinned_never "
-              "pinned_always' -- \"$cur\"))", stdout);
+              "pinned_always' -- \"$cur\"))",
+              stdout);
         break;
     case WORDS_SHELL:
         fputs("COMPREPLY=($(compgen -W 'bash zsh' -- \"$cur\"))", stdout);
@@ -80,11 +82,13 @@ static void print_bash(void)
           "    cur=${COMP_WORDS[COMP_CWORD]}\n"
           "    prev=${COMP_WORDS[COMP_CWORD-1]}\n"
           "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-          "        case $word in\n        ", stdout);
+          "        case $word in\n        ",
+          stdout);
     for (const struct command *command = commands; command->name != NULL; command++)
         printf("%s%s", command == commands ? "" : "|", command->name);
     fputs(") command=$word; break ;;\n        esac\n    done\n"
-          "    case $command:$prev in\n", stdout);
+          "    case $command:$prev in\n",
+          stdout);
     for (const struct command *command = commands; command->name != NULL; command++)
         print_bash_values(command->name, command->options);
     print_bash_values("*", global_options);
@@ -173,16 +177,19 @@ static void print_zsh(void)
           "        sed -n 's/.*\"client\": \"\\([0-9a-fA-F.:/]*\\)\".*/\\1/p')\"})\n"
           "    compadd -a clients\n}\n\n"
           "_bdatctl()\n{\n    local curcontext=$curcontext state line\n"
-          "    _arguments -C", stdout);
+          "    _arguments -C",
+          stdout);
     print_zsh_options(global_options);
     fputs(" \\\n            '1:command:->command' '*::argument:->argument'\n"
-          "    case $state in\n    command)\n        local -a names\n        names=(", stdout);
+          "    case $state in\n    command)\n        local -a names\n        names=(",
+          stdout);
     for (const struct command *command = commands; command->name != NULL; command++) {
         printf("\n            '%s:", command->name);
         print_zsh_text(command->help);
         putchar('\'');
     }
-    fputs(")\n        _describe command names ;;\n    argument)\n        case $line[1] in\n", stdout);
+    fputs(")\n        _describe command names ;;\n    argument)\n        case $line[1] in\n",
+          stdout);
     for (const struct command *command = commands; command->name != NULL; command++) {
         printf("        %s)\n            _arguments", command->name);
         print_zsh_options(command->options);

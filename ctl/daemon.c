@@ -81,14 +81,15 @@ static void complain_unreachable(const char *path)
         complain_permission(path);
     else if (reason == ENOENT || reason == ENOTDIR)
         ctl_complain("%s: no such socket.\nIs the daemon running? Try: systemctl start bdat-milter "
-                     "(or name another socket with -s).", path);
+                     "(or name another socket with -s).",
+                     path);
     else if (reason == ECONNREFUSED)
         ctl_complain("%s: nobody listens there; the daemon has gone.\n"
-                     "Try: systemctl restart bdat-milter", path);
+                     "Try: systemctl restart bdat-milter",
+                     path);
     else
         ctl_complain("%s: cannot reach the daemon: %s", path,
-                     reason == 0 ? "it closed the connection without an answer"
-                                 : strerror(reason));
+                     reason == 0 ? "it closed the connection without an answer" : strerror(reason));
 }
 
 static void complain_transport(const struct ctl *ctl, CURLcode result)
@@ -106,7 +107,8 @@ static void complain_transport(const struct ctl *ctl, CURLcode result)
                      ctl->socket);
     else
         ctl_complain("%s: this is no answer of bdat-milter (%s).\nDoes -s name its control "
-                     "socket?", ctl->socket, curl_easy_strerror(result));
+                     "socket?",
+                     ctl->socket, curl_easy_strerror(result));
 }
 
 static size_t gather(char *data, size_t size, size_t count, void *context)
@@ -148,12 +150,14 @@ static enum exit_code refuse(long status, const struct octets *body)
     const char *error = json_get_text(json, "error");
     if (status == 403)
         ctl_complain("not allowed: %s\nOnly root and the daemon's own user may change anything: "
-                     "use sudo.", *error != '\0' ? error : "the daemon refused");
+                     "use sudo.",
+                     *error != '\0' ? error : "the daemon refused");
     else if (*error != '\0')
         ctl_complain("%s", error);
     else
         ctl_complain("the daemon answered with HTTP status %ld and no explanation; is bdatctl of "
-                     "the same version?", status);
+                     "the same version?",
+                     status);
     json_decref(json);
     return EXIT_NO;
 }
@@ -254,8 +258,8 @@ struct stream {
 static bool hand_over_lines(struct stream *stream)
 {
     char *line = stream->pending.text, *end;
-    while ((end = memchr(line, '\n', stream->pending.length -
-                                         (size_t)(line - stream->pending.text))) != NULL) {
+    while ((end = memchr(line, '\n',
+                         stream->pending.length - (size_t)(line - stream->pending.text))) != NULL) {
         *end = '\0';
         if (!stream->consume(stream->context, line))
             return false;
@@ -284,8 +288,7 @@ static size_t receive_stream(char *data, size_t size, size_t count, void *contex
 enum stream_end daemon_stream(const struct ctl *ctl, const char *path, daemon_line_fn *consume,
                               void *context, enum exit_code *code)
 {
-    struct stream stream = {
-        .curl = new_request(ctl, path), .consume = consume, .context = context};
+    struct stream stream = {.curl = new_request(ctl, path), .consume = consume, .context = context};
     long status = 0;
     /* The daemon sends a keep-alive every 15 s; silence four times as long is its end. */
     curl_easy_setopt(stream.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);

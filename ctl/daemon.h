@@ -57,7 +57,8 @@ enum stream_end daemon_stream(const struct ctl *ctl, const char *path, daemon_li
                               void *context, enum exit_code *code);
 
 /* Builds a query: name=value pairs up to a NULL name, those with a NULL value left out, values
- * percent-encoded. "/v1/transfers" -> "/v1/transfers?limit=5&client=192.0.2.1". The caller frees. */
+ * percent-encoded. "/v1/transfers" -> "/v1/transfers?limit=5&client=192.0.2.1". The caller frees.
+ */
 char *daemon_path(const char *path, ...) __attribute__((sentinel));
 
 /* Percent-encodes one path segment; the caller frees. */

@@ -54,9 +54,8 @@ static const json_t *pick(const json_t *list, const char *id)
 {
     size_t index;
     const json_t *transfer;
-    json_array_foreach (list, index, transfer)
-        if (strcmp(json_get_text(transfer, "queue_id"), id) == 0)
-            return transfer;
+    json_array_foreach(list, index, transfer) if (strcmp(json_get_text(transfer, "queue_id"), id) ==
+                                                  0) return transfer;
     return NULL;
 }
 
@@ -78,7 +77,8 @@ static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
     if (transfer == NULL) {
         ctl_complain("nothing is known of queue id %s.\nOnly BDAT transfers are recorded (sound "
                      "ones for a short while, others for store.keep). Was the message sent by "
-                     "DATA? Try the client's address: bdatctl explain ADDRESS", id);
+                     "DATA? Try the client's address: bdatctl explain ADDRESS",
+                     id);
         code = EXIT_NO;
     } else {
         status = daemon_try(ctl, "/v1/status");
@@ -106,13 +106,14 @@ static enum exit_code explain_client(const struct ctl *ctl, const char *address)
     json_t *stored = daemon_try(ctl, path), *client = find_client(ctl, address);
     json_t *status = daemon_try(ctl, "/v1/status");
     free(path);
-    json_t *story = story_of_client(address, client, json_object_get(recent, "transfers"),
-                                    json_object_get(stored, "incidents"),
-                                    json_get_text(status, "mode"));
+    json_t *story =
+        story_of_client(address, client, json_object_get(recent, "transfers"),
+                        json_object_get(stored, "incidents"), json_get_text(status, "mode"));
     if (story == NULL) {
         ctl_complain("nothing is known of %s: it has sent nothing by BDAT that is remembered, and "
                      "has no strikes.\nDoes its mail reach this server at all? Postfix's log says: "
-                     "grep %s /var/log/mail.log", address, address);
+                     "grep %s /var/log/mail.log",
+                     address, address);
         code = EXIT_NO;
     } else {
         tell(ctl, NULL, client, story);

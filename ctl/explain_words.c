@@ -17,7 +17,8 @@ static const struct verdict_words verdicts[] = {
      "The number of octets that arrived differs from the number declared, and line ends do not "
      "explain the difference. Part of the message may be missing, or something else may have been "
      "read as part of it.",
-     "Find out what counts the octets of BDAT: the mail software, or a box in the path (anti-virus, "
+     "Find out what counts the octets of BDAT: the mail software, or a box in the path "
+     "(anti-virus, "
      "firewall with SMTP inspection, load balancer) that changes the message after it was counted. "
      "Update the software, exempt SMTP from inspection, or switch CHUNKING off in the sending "
      "software."},
@@ -30,19 +31,22 @@ static const struct verdict_words verdicts[] = {
      "in it."},
     {"swallowed",
      "The message ends in lines that are SMTP commands, and the SIZE that was announced says that "
-     "the message is shorter by just those octets. The client declared more octets than it sent, so "
+     "the message is shorter by just those octets. The client declared more octets than it sent, "
+     "so "
      "the server took the client's next commands for the rest of the message.",
      "The sending software counts too many octets: typically it counts line ends as two octets (CR "
      "LF) and sends one (LF), or counts before it shortens the text. Update it, or switch CHUNKING "
      "off in it."},
     {"dot_stuffed",
-     "The message ends in a line that is a single dot. That is how DATA marks the end of a message; "
+     "The message ends in a line that is a single dot. That is how DATA marks the end of a "
+     "message; "
      "with BDAT the count marks it, and the dot becomes part of the text.",
      "The sending software prepares the message for DATA and then sends it by BDAT. The message is "
      "readable, but a signature over it may break. Update the software, or switch CHUNKING off in "
      "it."},
     {"size_exceeded",
-     "The client declared clearly more octets by BDAT than it had announced with SIZE at MAIL FROM. "
+     "The client declared clearly more octets by BDAT than it had announced with SIZE at MAIL "
+     "FROM. "
      "SIZE is an estimate, so this alone is no fault of the transfer.",
      "Nothing is urgent. A SIZE that is far too small defeats the server's check for free space."},
     {"refused",

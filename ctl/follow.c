@@ -12,22 +12,24 @@
 static void print_transfer(const struct ctl *ctl, const json_t *transfer)
 {
     const char *verdict = json_get_text(transfer, "verdict");
-    const char *id = json_get_text(transfer, "queue_id"), *name = json_get_text(transfer, "client_name");
+    const char *id = json_get_text(transfer, "queue_id"),
+               *name = json_get_text(transfer, "client_name");
     enum tone tone = style_verdict(verdict);
     char *time = show_time(transfer, "time"), *evidence = show_words(transfer, "evidence");
-    char *chunks = show_number(transfer, "chunk_count"), *declared = show_number(transfer, "declared");
+    char *chunks = show_number(transfer, "chunk_count"),
+         *declared = show_number(transfer, "declared");
     char *received = show_number(transfer, "received"), *drift = show_number(transfer, "drift");
-    char *head = text_format("%s %s: client=%s[%s] chunks=%s declared=%s received=%s drift=%s", time,
-                             *id ? id : "NOQUEUE", *name ? name : "unknown",
-                             json_get_text(transfer, "client_address"), chunks, declared, received,
-                             drift);
+    char *head =
+        text_format("%s %s: client=%s[%s] chunks=%s declared=%s received=%s drift=%s", time,
+                    *id ? id : "NOQUEUE", *name ? name : "unknown",
+                    json_get_text(transfer, "client_address"), chunks, declared, received, drift);
     char *tail = text_format(" action=%s%s%s", json_get_text(transfer, "action"),
                              *evidence ? " evidence=" : "", evidence);
     char *safe_head = text_safe(head, false), *safe_tail = text_safe(tail, false);
     char *safe_verdict = text_safe(verdict, false);
     printf("%s verdict=%s%s%s%s\n", safe_head, style_begin(ctl->colour, tone), safe_verdict,
            style_end(ctl->colour, tone), safe_tail);
-    char *all[] = {time, evidence, chunks, declared, received, drift,
+    char *all[] = {time, evidence, chunks,    declared,  received,    drift,
                    head, tail,     safe_head, safe_tail, safe_verdict};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         free(all[i]);

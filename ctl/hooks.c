@@ -48,8 +48,8 @@ void hooks_build(struct hook hooks[HOOK_COUNT], const struct hook_sockets *socke
                     "hand stays in force");
     hooks[3] = make("smtpd_data_restrictions", HOOK_POLICY, true, sockets->policy, queue_dir,
                     policy, policy_why);
-    hooks[4] = make("smtpd_end_of_data_restrictions", HOOK_POLICY, true, sockets->policy,
-                    queue_dir, policy, policy_why);
+    hooks[4] = make("smtpd_end_of_data_restrictions", HOOK_POLICY, true, sockets->policy, queue_dir,
+                    policy, policy_why);
 }
 
 void hooks_free(struct hook hooks[HOOK_COUNT])
@@ -78,10 +78,13 @@ static bool names_socket(const struct hook *hook, const char *queue_dir, const c
     struct span span = value_item_name(value, item);
     char *name = text_format("%.*s", (int)(span.end - span.begin), value + span.begin);
     const char *rest = name;
-    bool named = hook->kind == HOOK_MILTER || hook->kind == HOOK_POLICY || skip(&rest, "socketmap:");
+    bool named =
+        hook->kind == HOOK_MILTER || hook->kind == HOOK_POLICY || skip(&rest, "socketmap:");
     named = named && (skip(&rest, "unix:") || skip(&rest, "local:"));
     char *path = hook_socket_path(rest, queue_dir);
-    const char *suffix = hook->kind == HOOK_SINGLE ? ":command" : hook->kind == HOOK_MAP ? ":ehlo" : "";
+    const char *suffix = hook->kind == HOOK_SINGLE ? ":command"
+                         : hook->kind == HOOK_MAP  ? ":ehlo"
+                                                   : "";
     char *want = text_format("%s%s", hook->path, suffix);
     named = named && strcmp(path, want) == 0;
     free(want);
@@ -90,8 +93,7 @@ static bool names_socket(const struct hook *hook, const char *queue_dir, const c
     return named;
 }
 
-bool hook_find(const struct hook *hook, const char *queue_dir, const char *value,
-               struct span *part)
+bool hook_find(const struct hook *hook, const char *queue_dir, const char *value, struct span *part)
 {
     struct span item;
     for (size_t at = 0; value_next(value, at, &item); at = item.end) {

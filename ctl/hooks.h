@@ -31,8 +31,8 @@ struct hook {
     const char *parameter;
     enum hook_kind kind;
     bool in_front;
-    char *path;  /* the socket as Postfix shall name it: below queue_directory without it */
-    char *text;  /* what is added */
+    char *path;      /* the socket as Postfix shall name it: below queue_directory without it */
+    char *text;      /* what is added */
     const char *why; /* one line on the order */
 };
 

@@ -24,8 +24,8 @@ static enum exit_code ask(const struct ctl *ctl, char *path, json_t **answer)
 
 static enum exit_code check_limit(const char *limit)
 {
-    if (limit == NULL || (strspn(limit, "0123456789") == strlen(limit) && strlen(limit) < 10 &&
-                          atol(limit) > 0))
+    if (limit == NULL ||
+        (strspn(limit, "0123456789") == strlen(limit) && strlen(limit) < 10 && atol(limit) > 0))
         return EXIT_DONE;
     ctl_complain("--limit wants a number above 0, not \"%s\"", limit);
     return EXIT_USAGE;
@@ -34,9 +34,9 @@ static enum exit_code check_limit(const char *limit)
 enum exit_code run_sessions(const struct ctl *ctl, const struct invocation *invocation)
 {
     static const struct column columns[] = {
-        {"PID", true},    {"CLIENT", false}, {"HELO", false},   {"SINCE (UTC)", false},
-        {"MODE", false},  {"STATE", false},  {"CHUNKS", true}, {"DECLARED", true},
-        {"CHUNKING", false},
+        {"PID", true},          {"CLIENT", false},  {"HELO", false},
+        {"SINCE (UTC)", false}, {"MODE", false},    {"STATE", false},
+        {"CHUNKS", true},       {"DECLARED", true}, {"CHUNKING", false},
     };
     (void)invocation;
     json_t *answer;
@@ -46,7 +46,8 @@ enum exit_code run_sessions(const struct ctl *ctl, const struct invocation *invo
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
     const json_t *session;
-    json_array_foreach (json_object_get(answer, "sessions"), index, session) {
+    json_array_foreach(json_object_get(answer, "sessions"), index, session)
+    {
         bool offered = json_get_bool(session, "offered");
         show_add_number(table, session, "pid");
         table_add(table, TONE_PLAIN, json_get_text(session, "client_address"));
@@ -133,8 +134,10 @@ enum exit_code run_clients(const struct ctl *ctl, const struct invocation *invoc
         return EXIT_USAGE;
     json_t *answer;
     enum exit_code code =
-        ask(ctl, daemon_path("/v1/clients", "state", invocation_value(invocation, "state"),
-                             "limit", limit, NULL), &answer);
+        ask(ctl,
+            daemon_path("/v1/clients", "state", invocation_value(invocation, "state"), "limit",
+                        limit, NULL),
+            &answer);
     if (answer == NULL)
         return code;
     show_clients(ctl, json_object_get(answer, "clients"), "No client that fits is on record.");
@@ -174,8 +177,8 @@ static void add_option(struct table *table, const json_t *option)
 enum exit_code run_config(const struct ctl *ctl, const struct invocation *invocation)
 {
     static const struct column columns[] = {
-        {"OPTION", false}, {"VALUE", false}, {"DEFAULT", false}, {"SET", false},
-        {"TAKEN AT", false},
+        {"OPTION", false}, {"VALUE", false},    {"DEFAULT", false},
+        {"SET", false},    {"TAKEN AT", false},
     };
     bool changed = invocation_value(invocation, "changed") != NULL;
     json_t *answer;
@@ -185,9 +188,9 @@ enum exit_code run_config(const struct ctl *ctl, const struct invocation *invoca
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
     const json_t *option;
-    json_array_foreach (json_object_get(answer, "options"), index, option)
-        if (!changed || json_get_number(option, "line", 0) > 0)
-            add_option(table, option);
+    json_array_foreach(json_object_get(answer, "options"), index,
+                       option) if (!changed || json_get_number(option, "line", 0) > 0)
+        add_option(table, option);
     if (table_rows(table) == 0)
         puts("The configuration file sets nothing; every option has its default.");
     else

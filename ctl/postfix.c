@@ -57,8 +57,8 @@ static void add_service(struct postfix *postfix, char *line, bool default_chroot
     for (int i = 0; i < FIELDS; i++)
         if ((fields[i] = strtok_r(i == 0 ? line : NULL, " \t", &state)) == NULL)
             return;
-    postfix->services = text_resize(postfix->services, postfix->service_count + 1,
-                                    sizeof(*postfix->services));
+    postfix->services =
+        text_resize(postfix->services, postfix->service_count + 1, sizeof(*postfix->services));
     postfix->services[postfix->service_count++] = (struct postfix_service){
         .name = text_copy(fields[NAME]),
         .type = text_copy(fields[TYPE]),
@@ -180,8 +180,8 @@ static int finish(struct process_result result, const char *what)
 
 int postfix_edit(const struct postfix *postfix, const char *const *assignments, size_t count)
 {
-    return count == 0 ? 0 : finish(run(postfix, "postconf", "-e", assignments, count),
-                                   "postconf -e");
+    return count == 0 ? 0
+                      : finish(run(postfix, "postconf", "-e", assignments, count), "postconf -e");
 }
 
 int postfix_forget(const struct postfix *postfix, const char *const *names, size_t count)

@@ -9,15 +9,15 @@
 
 /* A service of master.cf. */
 struct postfix_service {
-    char *name, *type;    /* "smtp", "inet" */
+    char *name, *type; /* "smtp", "inet" */
     bool chrooted;
-    char *command;        /* "smtpd" */
+    char *command; /* "smtpd" */
 };
 
 struct postfix {
     char *config_dir;
     char *queue_dir;
-    char *version;        /* "3.7.11" */
+    char *version;         /* "3.7.11" */
     const char *asked_dir; /* of -c; NULL = Postfix's default instance */
     struct postfix_service *services;
     size_t service_count;

@@ -58,8 +58,7 @@ void report_add(struct report *report, enum level level, char *what, char *mend)
 enum exit_code report_end(struct report *report)
 {
     if (report->ctl->json) {
-        json_t *all = json_pack("{sbsO}", "ok", report->failed == 0, "findings",
-                                report->findings);
+        json_t *all = json_pack("{sbsO}", "ok", report->failed == 0, "findings", report->findings);
         daemon_print_json(all);
         json_decref(all);
     } else if (report->failed > 0) {

@@ -45,10 +45,10 @@ char *show_words(const json_t *object, const char *name)
     char *words = text_copy("");
     size_t index;
     const json_t *word;
-    json_array_foreach (json_object_get(object, name), index, word) {
+    json_array_foreach(json_object_get(object, name), index, word)
+    {
         const char *text = json_string_value(word);
-        char *longer =
-            text_format("%s%s%s", words, *words ? "," : "", text == NULL ? "?" : text);
+        char *longer = text_format("%s%s%s", words, *words ? "," : "", text == NULL ? "?" : text);
         free(words);
         words = longer;
     }
@@ -58,14 +58,15 @@ char *show_words(const json_t *object, const char *name)
 void show_transfers(const struct ctl *ctl, const json_t *list, const char *nothing)
 {
     static const struct column columns[] = {
-        {"TIME (UTC)", false}, {"QUEUE-ID", false}, {"CLIENT", false},  {"CHUNKS", true},
-        {"DECLARED", true},    {"RECEIVED", true},  {"DRIFT", true},    {"VERDICT", false},
+        {"TIME (UTC)", false}, {"QUEUE-ID", false}, {"CLIENT", false}, {"CHUNKS", true},
+        {"DECLARED", true},    {"RECEIVED", true},  {"DRIFT", true},   {"VERDICT", false},
         {"ACTION", false},     {"EVIDENCE", false},
     };
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
     const json_t *transfer;
-    json_array_foreach (list, index, transfer) {
+    json_array_foreach(list, index, transfer)
+    {
         const char *verdict = json_get_text(transfer, "verdict");
         show_add_time(table, transfer, "time");
         table_add(table, TONE_PLAIN, json_get_text(transfer, "queue_id"));
@@ -104,14 +105,15 @@ double show_seconds_until(const char *rfc3339)
 void show_clients(const struct ctl *ctl, const json_t *list, const char *nothing)
 {
     static const struct column columns[] = {
-        {"CLIENT", false},       {"STATE", false}, {"STRIKES", true}, {"UNTIL (UTC)", false},
-        {"LAST-VERDICT", false}, {"LAST-SEEN (UTC)", false},          {"BDAT", true},
-        {"DATA", true},          {"REMARK", false},
+        {"CLIENT", false},      {"STATE", false},        {"STRIKES", true},
+        {"UNTIL (UTC)", false}, {"LAST-VERDICT", false}, {"LAST-SEEN (UTC)", false},
+        {"BDAT", true},         {"DATA", true},          {"REMARK", false},
     };
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
     const json_t *client;
-    json_array_foreach (list, index, client) {
+    json_array_foreach(list, index, client)
+    {
         const char *state = json_get_text(client, "state");
         const char *verdict = json_get_text(client, "last_verdict");
         table_add(table, TONE_PLAIN, json_get_text(client, "client"));

@@ -7,7 +7,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-
 enum exit_code site_open(struct site *site, const struct invocation *invocation)
 {
     char error[1024];

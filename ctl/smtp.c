@@ -47,8 +47,8 @@ static bool read_line(struct smtp *smtp, char *line, size_t size)
             return false;
         if (!wait_for(smtp, POLLIN))
             return false;
-        ssize_t got = read(smtp->fd, smtp->buffer + smtp->length,
-                           sizeof(smtp->buffer) - smtp->length);
+        ssize_t got =
+            read(smtp->fd, smtp->buffer + smtp->length, sizeof(smtp->buffer) - smtp->length);
         if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
             return false;
         smtp->length += got > 0 ? (size_t)got : 0;

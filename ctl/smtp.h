@@ -21,8 +21,7 @@ int smtp_connect(struct smtp *smtp, const char *host, const char *port, int time
     __attribute__((warn_unused_result));
 
 /* Sends a command and reads its reply; returns the reply code, 0 when none came. */
-int smtp_command(struct smtp *smtp, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+int smtp_command(struct smtp *smtp, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sends octets as they are and reads a reply. */
 int smtp_send(struct smtp *smtp, const char *octets, size_t length);

@@ -24,7 +24,8 @@ static void print_counts(const struct ctl *ctl, const char *label, const json_t 
     const char *name, *between = "";
     const json_t *value;
     print_label(ctl, label);
-    json_object_foreach ((json_t *)counts, name, value) {
+    json_object_foreach((json_t *)counts, name, value)
+    {
         if (!json_is_number(value) || json_number_value(value) == 0)
             continue;
         char *number = text_number((int64_t)json_number_value(value)), *safe = text_safe(name, 0);
@@ -139,7 +140,8 @@ static void print_warnings(const struct ctl *ctl, const json_t *warnings)
 {
     size_t index;
     const json_t *warning;
-    json_array_foreach (warnings, index, warning) {
+    json_array_foreach(warnings, index, warning)
+    {
         const char *text = json_string_value(warning);
         char *safe = text_safe(text == NULL ? "" : text, false);
         printf("%swarning%s     %s\n", style_begin(ctl->colour, TONE_WARN),

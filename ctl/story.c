@@ -41,16 +41,17 @@ static void tell_who(json_t *story, const json_t *transfer)
     const char *id = json_get_text(transfer, "queue_id"), *helo = json_get_text(transfer, "helo");
     const char *name = json_get_text(transfer, "client_name");
     char *time = show_time(transfer, "time");
-    char *text = text_format(
-        "At %s UTC the client %s[%s]%s%s began a message%s%s from <%s>", time,
-        *name ? name : "unknown", json_get_text(transfer, "client_address"),
-        *helo ? ", which calls itself " : "", helo, *id ? ", queue id " : " (no queue id yet)", id,
-        json_get_text(transfer, "sender"));
+    char *text = text_format("At %s UTC the client %s[%s]%s%s began a message%s%s from <%s>", time,
+                             *name ? name : "unknown", json_get_text(transfer, "client_address"),
+                             *helo ? ", which calls itself " : "", helo,
+                             *id ? ", queue id " : " (no queue id yet)", id,
+                             json_get_text(transfer, "sender"));
     free(time);
-    if (json_has_number(transfer, "recipients"))
-        text = join(text, text_format(" to %s", text_count((int64_t)json_get_number(
-                                                               transfer, "recipients", 0),
-                                                           "recipient")));
+    if (json_has_number(transfer, "recipients")) {
+        char *count = text_count((int64_t)json_get_number(transfer, "recipients", 0), "recipient");
+        text = join(text, text_format(" to %s", count));
+        free(count);
+    }
     tell(story, "Who", join(text, text_copy(".")));
 }
 
@@ -58,11 +59,12 @@ static void tell_who(json_t *story, const json_t *transfer)
 static char *chunk_list(const json_t *transfer)
 {
     const json_t *chunks = json_object_get(transfer, "chunks"), *chunk;
-    size_t index, count = (size_t)json_get_number(transfer, "chunk_count",
-                                                  (double)json_array_size(chunks));
+    size_t index,
+        count = (size_t)json_get_number(transfer, "chunk_count", (double)json_array_size(chunks));
     bool last = json_get_bool(transfer, "last");
     char *list = text_copy("");
-    json_array_foreach (chunks, index, chunk) {
+    json_array_foreach(chunks, index, chunk)
+    {
         if (index == CHUNKS_SHOWN)
             break;
         list = join(list, text_format("%sBDAT %lld%s", index ? ", " : "",
@@ -150,12 +152,15 @@ static void tell_verdict(json_t *story, const json_t *transfer)
 {
     const char *verdict = json_get_text(transfer, "verdict");
     const struct verdict_words *words = explain_verdict(verdict);
-    tell(story, "Verdict", text_format("%s. %s", verdict,
-                                       words ? words->why : "This bdatctl does not know that word; "
-                                                            "it is older than the daemon."));
+    tell(story, "Verdict",
+         text_format("%s. %s", verdict,
+                     words ? words->why
+                           : "This bdatctl does not know that word; "
+                             "it is older than the daemon."));
     size_t index;
     const json_t *word;
-    json_array_foreach (json_object_get(transfer, "evidence"), index, word) {
+    json_array_foreach(json_object_get(transfer, "evidence"), index, word)
+    {
         const char *name = json_string_value(word), *text = name ? explain_evidence(name) : NULL;
         if (name != NULL)
             tell(story, "Evidence",
@@ -201,16 +206,20 @@ static char *state_text(const char *network, const json_t *client)
     else if (strcmp(state, "probation") == 0)
         text = text_format("%s is on probation: CHUNKING is offered to it again. One clean BDAT "
                            "transfer ends that; one more failure withholds CHUNKING for twice as "
-                           "long as before.", network);
+                           "long as before.",
+                           network);
     else if (strcmp(state, "pinned_never") == 0)
         text = text_format("A rule in bdat-milter.conf never offers CHUNKING to %s, so its mail "
-                           "goes by DATA.", network);
+                           "goes by DATA.",
+                           network);
     else if (strcmp(state, "pinned_always") == 0)
         text = text_format("A rule in bdat-milter.conf always offers CHUNKING to %s, whatever "
-                           "happens.", network);
+                           "happens.",
+                           network);
     else
         text = text_format("CHUNKING is offered to %s, which has %s. Enough strikes within "
-                           "suppression.window withhold it for a while.", network, strikes);
+                           "suppression.window withhold it for a while.",
+                           network, strikes);
     free(strikes);
     return text;
 }
@@ -262,7 +271,8 @@ static char *count_verdicts(const json_t *transfers)
     json_t *counts = json_object();
     size_t index;
     const json_t *transfer;
-    json_array_foreach (transfers, index, transfer) {
+    json_array_foreach(transfers, index, transfer)
+    {
         const char *verdict = json_get_text(transfer, "verdict");
         json_int_t so_far = json_integer_value(json_object_get(counts, verdict));
         json_object_set_new(counts, verdict, json_integer(so_far + 1));
@@ -270,9 +280,9 @@ static char *count_verdicts(const json_t *transfers)
     char *text = text_copy("");
     const char *name;
     const json_t *count;
-    json_object_foreach (counts, name, count)
-        text = join(text, text_format("%s%lld %s", *text ? ", " : "",
-                                      (long long)json_integer_value(count), name));
+    json_object_foreach(counts, name, count) text =
+        join(text, text_format("%s%lld %s", *text ? ", " : "", (long long)json_integer_value(count),
+                               name));
     json_decref(counts);
     return text;
 }
@@ -286,7 +296,8 @@ static void tell_history(json_t *story, const json_t *client, const json_t *tran
         char *clean = text_number((int64_t)json_get_number(client, "clean_transfers", 0));
         char *seen = show_time(client, "last_seen");
         text = join(text, text_format("It has sent %s by BDAT (%s of them clean) and %s by DATA; "
-                                      "last seen %s UTC.", bdat, clean, data, seen));
+                                      "last seen %s UTC.",
+                                      bdat, clean, data, seen));
         free(bdat);
         free(data);
         free(clean);
@@ -304,7 +315,8 @@ static void tell_history(json_t *story, const json_t *client, const json_t *tran
 
 static void tell_latest_incident(json_t *story, const json_t *incident)
 {
-    const char *verdict = json_get_text(incident, "verdict"), *id = json_get_text(incident, "queue_id");
+    const char *verdict = json_get_text(incident, "verdict"),
+               *id = json_get_text(incident, "queue_id");
     const struct verdict_words *words = explain_verdict(verdict);
     char *time = show_time(incident, "time");
     char *declared = octets(incident, "declared");
@@ -338,7 +350,8 @@ void story_print(const json_t *story, FILE *out, size_t columns, bool colour)
     size_t index;
     const json_t *paragraph;
     const char *before = "";
-    json_array_foreach (story, index, paragraph) {
+    json_array_foreach(story, index, paragraph)
+    {
         const char *heading = json_get_text(paragraph, "heading");
         if (strcmp(heading, before) != 0)
             fprintf(out, "%s%s%s\n", style_begin(colour, TONE_BOLD), heading,

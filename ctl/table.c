@@ -99,8 +99,8 @@ void table_print(const struct table *table, FILE *out, bool colour)
     }
     for (size_t i = 0; i < table_rows(table) * table->column_count; i++) {
         size_t column = i % table->column_count;
-        print_cell(table, out, column, widths[column], table->cells[i].text,
-                   table->cells[i].tone, colour);
+        print_cell(table, out, column, widths[column], table->cells[i].text, table->cells[i].tone,
+                   colour);
     }
     free(widths);
 }

@@ -184,7 +184,8 @@ char *text_duration(double seconds)
         double below, unit;
         const char *name;
     } scale[] = {
-        {0.9995, 0.001, "ms"}, {120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {0, 86400, "d"},
+        {0.9995, 0.001, "ms"}, {120, 1, "s"},   {7200, 60, "min"},
+        {172800, 3600, "h"},   {0, 86400, "d"},
     };
     size_t i = 0;
     while (scale[i].below > 0 && seconds >= scale[i].below)

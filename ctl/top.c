@@ -42,10 +42,10 @@ static enum exit_code print_once(const struct ctl *ctl, long delay)
     nanosleep(&pause, NULL);
     struct top_look now = look_at(ctl);
     if (ctl->json) {
-        json_t *all = json_pack("{sO*so*sO*sO*}", "status", now.status, "rates",
-                                top_rates(&before, &now), "sessions",
-                                json_object_get(now.sessions, "sessions"), "clients",
-                                json_object_get(now.clients, "clients"));
+        json_t *all =
+            json_pack("{sO*so*sO*sO*}", "status", now.status, "rates", top_rates(&before, &now),
+                      "sessions", json_object_get(now.sessions, "sessions"), "clients",
+                      json_object_get(now.clients, "clients"));
         daemon_print_json(all);
         json_decref(all);
     } else {

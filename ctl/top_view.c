@@ -58,7 +58,7 @@ json_t *top_rates(const struct top_look *before, const struct top_look *now)
     json_t *transfers = json_object();
     const char *verdict;
     json_t *count;
-    json_object_foreach (json_object_get(now->status, "transfers"), verdict, count)
+    json_object_foreach(json_object_get(now->status, "transfers"), verdict, count)
         json_object_set_new(
             transfers, verdict,
             json_real(rate(then, json_object_get(now->status, "transfers"), verdict, seconds)));
@@ -95,7 +95,8 @@ static void add_warnings(struct top_view *view, const struct top_look *now)
 {
     size_t index;
     const json_t *warning;
-    json_array_foreach (json_object_get(now->status, "warnings"), index, warning) {
+    json_array_foreach(json_object_get(now->status, "warnings"), index, warning)
+    {
         const char *text = json_string_value(warning);
         add(view, TONE_WARN, text_format("warning: %s", text == NULL ? "" : text));
     }
@@ -107,7 +108,8 @@ static void add_verdicts(struct top_view *view, const struct top_look *now, cons
     json_t *count;
     add(view, TONE_PLAIN, text_copy(""));
     add(view, TONE_BOLD, text_format("%-18s %12s %10s", "TRANSFERS", "TOTAL", "RATE/s"));
-    json_object_foreach (json_object_get(now->status, "transfers"), verdict, count) {
+    json_object_foreach(json_object_get(now->status, "transfers"), verdict, count)
+    {
         if (json_number_value(count) == 0)
             continue;
         char *number = text_number((int64_t)json_number_value(count));
@@ -140,13 +142,14 @@ static void add_table(struct top_view *view, char *heading, struct table *table)
 static void add_sessions(struct top_view *view, const struct top_look *now, size_t rows)
 {
     static const struct column columns[] = {
-        {"PID", true},    {"CLIENT", false}, {"HELO", false},  {"MODE", false},
+        {"PID", true},    {"CLIENT", false}, {"HELO", false},    {"MODE", false},
         {"STATE", false}, {"CHUNKS", true},  {"DECLARED", true},
     };
     const json_t *list = json_object_get(now->sessions, "sessions"), *session;
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
-    json_array_foreach (list, index, session) {
+    json_array_foreach(list, index, session)
+    {
         if (index == rows)
             break;
         show_add_number(table, session, "pid");
@@ -191,9 +194,7 @@ static void add_clients(struct top_view *view, const struct top_look *now, size_
     const json_t **sorted = text_resize(NULL, json_array_size(list), sizeof(*sorted));
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index, count = 0;
-    json_array_foreach (list, index, client)
-        if (is_worth_a_line(client))
-            sorted[count++] = client;
+    json_array_foreach(list, index, client) if (is_worth_a_line(client)) sorted[count++] = client;
     qsort(sorted, count, sizeof(*sorted), compare_clients);
     for (size_t i = 0; i < count && i < rows; i++) {
         table_add(table, TONE_PLAIN, json_get_text(sorted[i], "client"));
@@ -213,8 +214,9 @@ struct top_view top_view_build(const struct top_look *before, const struct top_l
 {
     struct top_view view = {0};
     if (now->status == NULL) {
-        add(&view, TONE_BAD, text_copy("The daemon does not answer; waiting for it. "
-                                       "Try: systemctl status bdat-milter"));
+        add(&view, TONE_BAD,
+            text_copy("The daemon does not answer; waiting for it. "
+                      "Try: systemctl status bdat-milter"));
         return view;
     }
     json_t *rates = top_rates(before, now);

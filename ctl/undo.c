@@ -129,7 +129,8 @@ void undo_forget(const json_t *record, const char *config_dir)
     const char *path;
     const json_t *digest;
     (void)digest;
-    json_object_foreach (json_object_get(record, "files"), path, digest) {
+    json_object_foreach(json_object_get(record, "files"), path, digest)
+    {
         char *copy = copy_path(path);
         unlink(copy);
         free(copy);

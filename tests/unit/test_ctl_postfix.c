@@ -25,8 +25,8 @@ static char *split(const char *value)
     char *all = text_copy("");
     struct span item;
     for (size_t at = 0; value_next(value, at, &item); at = item.end) {
-        char *longer = text_format("%s%s%.*s", all, *all ? "|" : "",
-                                   (int)(item.end - item.begin), value + item.begin);
+        char *longer = text_format("%s%s%.*s", all, *all ? "|" : "", (int)(item.end - item.begin),
+                                   value + item.begin);
         free(all);
         all = longer;
     }
@@ -64,10 +64,10 @@ static void test_item_names(void **state)
         const char *value, *name;
         bool is;
     } rows[] = {
-        {"unix:x", "unix:x", true},          {"{ unix:x, a=b }", "unix:x", true},
-        {"{unix:x}", "unix:x", true},        {"{,unix:x a=b}", "unix:x", true},
-        {"unix:xy", "unix:x", false},        {"{ unix:xy }", "unix:x", false},
-        {"{}", "unix:x", false},             {"{", "unix:x", false},
+        {"unix:x", "unix:x", true},   {"{ unix:x, a=b }", "unix:x", true},
+        {"{unix:x}", "unix:x", true}, {"{,unix:x a=b}", "unix:x", true},
+        {"unix:xy", "unix:x", false}, {"{ unix:xy }", "unix:x", false},
+        {"{}", "unix:x", false},      {"{", "unix:x", false},
         {"{ unix:x", "unix:x", true},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -156,9 +156,11 @@ static void test_socket_paths(void **state)
     static const struct {
         const char *path, *queue, *want;
     } rows[] = {
-        {QUEUE "/a/b", QUEUE, "a/b"},          {QUEUE "//a", QUEUE "/", "a"},
+        {QUEUE "/a/b", QUEUE, "a/b"},
+        {QUEUE "//a", QUEUE "/", "a"},
         {"/var/spool/postfixx/a", QUEUE, "/var/spool/postfixx/a"},
-        {"/run/a", QUEUE, "/run/a"},           {QUEUE, QUEUE, QUEUE},
+        {"/run/a", QUEUE, "/run/a"},
+        {QUEUE, QUEUE, QUEUE},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char *path = hook_socket_path(rows[i].path, rows[i].queue);
@@ -173,8 +175,12 @@ static void test_shell_quoting(void **state)
     static const struct {
         const char *text, *want;
     } rows[] = {
-        {"plain-1.2_/:=", "plain-1.2_/:="}, {"", "''"},       {"a b", "'a b'"},
-        {"it's", "'it'\\''s'"},             {"$x`y`", "'$x`y`'"}, {"{ a, b }", "'{ a, b }'"},
+        {"plain-1.2_/:=", "plain-1.2_/:="},
+        {"", "''"},
+        {"a b", "'a b'"},
+        {"it's", "'it'\\''s'"},
+        {"$x`y`", "'$x`y`'"},
+        {"{ a, b }", "'{ a, b }'"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char *quoted = value_quote_for_shell(rows[i].text);
@@ -239,8 +245,8 @@ static void test_keywords_edit(void **state)
 static void test_access_bits(void **state)
 {
     (void)state;
-    const struct access_user user = {.name = "p", .uid = 100, .gid = 100, .groups = {100, 7},
-                                     .group_count = 2};
+    const struct access_user user = {
+        .name = "p", .uid = 100, .gid = 100, .groups = {100, 7}, .group_count = 2};
     const struct access_user root = {.name = "root"};
     static const struct {
         uid_t owner;
@@ -261,8 +267,8 @@ static void test_access_bits(void **state)
 static void test_access_walk(void **state)
 {
     (void)state;
-    const struct access_user user = {.name = "p", .uid = 54321, .gid = 54321,
-                                     .groups = {54321}, .group_count = 1};
+    const struct access_user user = {
+        .name = "p", .uid = 54321, .gid = 54321, .groups = {54321}, .group_count = 1};
     struct access_obstacle obstacle;
     char folder[] = "/tmp/bdatctl-access-XXXXXX";
     assert_non_null(mkdtemp(folder));

@@ -68,11 +68,15 @@ static void test_story_of_a_transfer(void **state)
 {
     (void)state;
     json_t *transfer = parse(
-        "{\"time\":\"2026-11-23T04:15:09.123Z\",\"queue_id\":\"4XY\",\"client_address\":\"192.0.2.1\","
+        "{\"time\":\"2026-11-23T04:15:09.123Z\",\"queue_id\":\"4XY\",\"client_address\":\"192.0.2."
+        "1\","
         "\"client_name\":\"mx.example\",\"helo\":\"mx\\u001b[31m\",\"sender\":\"a@example.com\","
-        "\"recipients\":2,\"size_declared\":150,\"chunks\":[100,28],\"chunk_count\":2,\"declared\":128,"
-        "\"received\":130,\"body\":90,\"drift\":2,\"verdict\":\"mismatch\",\"evidence\":[\"unterminated\"],"
-        "\"action\":\"tempfail\",\"last\":true,\"reply\":\"451 4.5.0 again\",\"followed_by\":\"QUIT\","
+        "\"recipients\":2,\"size_declared\":150,\"chunks\":[100,28],\"chunk_count\":2,\"declared\":"
+        "128,"
+        "\"received\":130,\"body\":90,\"drift\":2,\"verdict\":\"mismatch\",\"evidence\":["
+        "\"unterminated\"],"
+        "\"action\":\"tempfail\",\"last\":true,\"reply\":\"451 4.5.0 "
+        "again\",\"followed_by\":\"QUIT\","
         "\"since_last_bdat_ms\":null}");
     json_t *client = parse("{\"client\":\"192.0.2.1\",\"state\":\"probation\",\"strikes\":1}");
     char *text = tell(story_of_transfer(transfer, client, "observe"));
@@ -98,9 +102,10 @@ static void test_story_of_a_transfer(void **state)
 static void test_story_of_a_transfer_without_end(void **state)
 {
     (void)state;
-    json_t *transfer = parse("{\"client_address\":\"2001:db8::1\",\"chunks\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1],"
-                             "\"chunk_count\":1000,\"declared\":1000,\"received\":null,"
-                             "\"verdict\":\"newer\",\"evidence\":[],\"action\":\"none\",\"last\":false}");
+    json_t *transfer =
+        parse("{\"client_address\":\"2001:db8::1\",\"chunks\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1],"
+              "\"chunk_count\":1000,\"declared\":1000,\"received\":null,"
+              "\"verdict\":\"newer\",\"evidence\":[],\"action\":\"none\",\"last\":false}");
     char *text = tell(story_of_transfer(transfer, NULL, ""));
     assert_says(text, "unknown[2001:db8::1] began a message (no queue id yet)");
     assert_says(text, "and 988 more.");
@@ -122,14 +127,18 @@ static void test_story_of_a_client(void **state)
         {"{\"client\":\"N\",\"state\":\"suppressed\",\"until\":\"2000-01-01T00:00:00Z\"}",
          "CHUNKING is withheld from N until 2000-01-01 00:00:00 UTC"},
         {"{\"client\":\"N\",\"state\":\"suppressed\",\"until\":null}", "until further notice"},
-        {"{\"client\":\"N\",\"state\":\"offered\",\"strikes\":1}", "offered to N, which has 1 strike."},
+        {"{\"client\":\"N\",\"state\":\"offered\",\"strikes\":1}",
+         "offered to N, which has 1 strike."},
         {"{\"client\":\"N\",\"state\":\"pinned_never\"}", "never offers CHUNKING to N"},
         {"{\"client\":\"N\",\"state\":\"pinned_always\"}", "always offers CHUNKING to N"},
-        {"{\"client\":\"N\",\"state\":\"offered\",\"path_trouble\":true}", "something in the path is"},
+        {"{\"client\":\"N\",\"state\":\"offered\",\"path_trouble\":true}",
+         "something in the path is"},
         {"{\"client\":\"N\",\"state\":\"offered\",\"needs_chunking\":true}", "bare LFs"},
-        {"{\"client\":\"N\",\"state\":\"offered\",\"reason\":\"asked by phone\"}", "Noted: asked by phone."},
+        {"{\"client\":\"N\",\"state\":\"offered\",\"reason\":\"asked by phone\"}",
+         "Noted: asked by phone."},
     };
-    json_t *transfers = parse("[{\"verdict\":\"match\"},{\"verdict\":\"lost\"},{\"verdict\":\"match\"}]");
+    json_t *transfers =
+        parse("[{\"verdict\":\"match\"},{\"verdict\":\"lost\"},{\"verdict\":\"match\"}]");
     json_t *incidents = parse("[{\"verdict\":\"lost\",\"queue_id\":null,\"declared\":5}]");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *client = parse(rows[i].client);
@@ -155,7 +164,8 @@ static void test_rates(void **state)
     json_t *rates = top_rates(&before, &now);
     assert_float_equal(json_get_number(rates, "sessions", -1), 0.5, 1e-9);
     assert_float_equal(json_get_number(rates, "octets", -1), 100, 1e-9);
-    assert_float_equal(json_get_number(json_object_get(rates, "transfers"), "match", -1), 0.5, 1e-9);
+    assert_float_equal(json_get_number(json_object_get(rates, "transfers"), "match", -1), 0.5,
+                       1e-9);
     json_decref(rates);
     struct top_view view = top_view_build(&before, &now, 5, 5);
     assert_true(view.count > 6);
@@ -177,7 +187,8 @@ static void test_command_lines(void **state)
 {
     (void)state;
     struct command_line line;
-    const char *words[] = {"bdatctl", "--json", "clients", "-s", "/x", "192.0.2.1", "--limit=5", NULL};
+    const char *words[] = {"bdatctl", "--json",    "clients",   "-s",
+                           "/x",      "192.0.2.1", "--limit=5", NULL};
     assert_int_equal(command_parse(7, words, &line), EXIT_DONE);
     assert_string_equal(line.invocation.command->name, "clients");
     assert_string_equal(line.ctl.socket, "/x");

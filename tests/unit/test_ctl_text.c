@@ -28,19 +28,27 @@ static void test_safe(void **state)
     } rows[] = {
         {"plain", "plain", false},
         {"", "", false},
-        {"b\xc3\xbc" "cher \xe4\xb8\xad", "b\xc3\xbc" "cher \xe4\xb8\xad", false},
+        {"b\xc3\xbc"
+         "cher \xe4\xb8\xad",
+         "b\xc3\xbc"
+         "cher \xe4\xb8\xad",
+         false},
         {"a\nb\tc", "a?b?c", false},
         {"a\nb\tc\r", "a\nb\tc?", true},
         {"\x1b[31mred\x1b]0;t\a", "?[31mred?]0;t?", true},
         {"\x7f\x01", "??", false},
-        {"\xc2\x9b" "31m", "?31m", false},           /* CSI as one C1 character */
-        {"cut \xc3", "cut ?", false},                 /* UTF-8 that ends too soon */
-        {"\xff\xfe ok", "?? ok", false},              /* no UTF-8 at all */
-        {"\xc0\xaf", "??", false},                    /* overlong */
-        {"\xed\xa0\x80", "???", false},               /* a surrogate */
-        {"x\xe2\x80\xae" "gpj", "x?gpj", false},      /* right-to-left override */
-        {"x\xe2\x81\xa6y", "x?y", false},             /* isolate */
-        {"x\xe2\x80\x8fy", "x?y", false},             /* mark */
+        {"\xc2\x9b"
+         "31m",
+         "?31m", false},                 /* CSI as one C1 character */
+        {"cut \xc3", "cut ?", false},    /* UTF-8 that ends too soon */
+        {"\xff\xfe ok", "?? ok", false}, /* no UTF-8 at all */
+        {"\xc0\xaf", "??", false},       /* overlong */
+        {"\xed\xa0\x80", "???", false},  /* a surrogate */
+        {"x\xe2\x80\xae"
+         "gpj",
+         "x?gpj", false},                 /* right-to-left override */
+        {"x\xe2\x81\xa6y", "x?y", false}, /* isolate */
+        {"x\xe2\x80\x8fy", "x?y", false}, /* mark */
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char *safe = text_safe(rows[i].text, rows[i].newlines);
@@ -82,8 +90,8 @@ static void test_width_and_fit(void **state)
         {"", 0, 5, 0},
         {"abc", 3, 2, 2},
         {"b\xc3\xbc", 2, 2, 3},
-        {"\xe4\xb8\xad\xe6\x96\x87", 4, 3, 3},    /* two wide characters; the second does not fit */
-        {"e\xcc\x81x", 2, 1, 3},                   /* a combining accent takes no column */
+        {"\xe4\xb8\xad\xe6\x96\x87", 4, 3, 3}, /* two wide characters; the second does not fit */
+        {"e\xcc\x81x", 2, 1, 3},               /* a combining accent takes no column */
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_int_equal(text_width(rows[i].text), rows[i].width);
@@ -126,8 +134,9 @@ static void test_numbers(void **state)
     static const struct {
         int64_t number;
         const char *want;
-    } numbers[] = {{0, "0"},         {999, "999"},           {1000, "1,000"}, {-1234567, "-1,234,567"},
-                   {-100, "-100"},   {12345678, "12,345,678"}};
+    } numbers[] = {{0, "0"},        {999, "999"},
+                   {1000, "1,000"}, {-1234567, "-1,234,567"},
+                   {-100, "-100"},  {12345678, "12,345,678"}};
     for (size_t i = 0; i < COUNT(numbers); i++) {
         char *text = text_number(numbers[i].number);
         assert_string_equal(text, numbers[i].want);
@@ -136,8 +145,8 @@ static void test_numbers(void **state)
     static const struct {
         double seconds;
         const char *want;
-    } durations[] = {{0.012, "12 ms"}, {1, "1 s"},       {1.5, "1.5 s"},    {90, "90 s"},
-                     {300, "5 min"},   {7200, "2 h"},    {172800, "2 d"},   {2592000, "30 d"}};
+    } durations[] = {{0.012, "12 ms"}, {1, "1 s"},    {1.5, "1.5 s"},  {90, "90 s"},
+                     {300, "5 min"},   {7200, "2 h"}, {172800, "2 d"}, {2592000, "30 d"}};
     for (size_t i = 0; i < COUNT(durations); i++) {
         char *text = text_duration(durations[i].seconds);
         assert_string_equal(text, durations[i].want);
