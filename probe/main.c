@@ -202,6 +202,7 @@ int main(int argc, char *argv[])
         probe->results = calloc(probe_case_count, sizeof(probe->results[0]));
     if (!probe || !probe->results) {
         fputs("bdat-probe: out of memory\n", stderr);
+        free(probe);
         return EXIT_NO_SMTP;
     }
     signal(SIGPIPE, SIG_IGN);
