@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "probe/dialog.h"
 #include "probe/message.h"
@@ -73,6 +74,8 @@ struct survey {
     enum opening opening;
     char why[400]; /* unless OPENING_DONE */
     struct endpoint endpoint;
+    time_t started;
+    char client[80]; /* our own address, as the server sees it if nothing translates it */
     char greeting[200];
     char tls[200];      /* protocol, cipher and certificate; "" without TLS */
     char tls_note[300]; /* what went wrong with STARTTLS, when it was done without */

@@ -119,7 +119,7 @@ static bool still_there(struct run *run, const struct reply *first)
 
 void case_after_last(struct run *run)
 {
-    struct reply first, second;
+    struct reply first = {.code = 0}, second = {.code = 0};
     if (!run_open(run))
         return;
     if (!(run->options->deliver ? deliver_first(run, &first) : refuse_first(run, &first)))

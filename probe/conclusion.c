@@ -5,24 +5,28 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RECEIVER_OFF                                                                              \
-    "To stop offering CHUNKING (receiving side): Postfix: smtpd_discard_ehlo_keywords = "         \
-    "chunking, silent-discard (for single senders: smtpd_discard_ehlo_keyword_address_maps). "    \
-    "Exim: chunking_advertise_hosts = (empty). Exchange: Set-ReceiveConnector NAME "              \
-    "-ChunkingEnabled $false -BinaryMimeEnabled $false. IIS SMTP and Exchange 2003: take "        \
-    "3145728 (CHUNKING and BINARYMIME) off SmtpInboundCommandSupportOptions (7697601 becomes "    \
-    "4551873), restart the service. A gateway or firewall: look for its CHUNKING, BDAT or ESMTP " \
-    "inspection setting."
-#define SENDER_OFF                                                                                \
-    "To stop using it (sending side): Exim: hosts_try_chunking = (empty) in the smtp transport. " \
-    "Exchange: Set-SendConnector NAME -ForceHELO $true (this turns off all SMTP extensions, TLS " \
-    "as well). IIS SMTP and Exchange 2003: the same numbers in "                                  \
-    "SmtpOutboundCommandSupportOptions. Postfix and Sendmail never send BDAT. Exchange Online "   \
-    "uses BDAT wherever it is offered; there only the receiving side can act."
+#define RECEIVER_OFF                                                                               \
+    "To stop offering CHUNKING, at the receiving side:\n"                                          \
+    "- Postfix: smtpd_discard_ehlo_keywords = chunking, silent-discard (for single senders: "      \
+    "smtpd_discard_ehlo_keyword_address_maps)\n"                                                   \
+    "- Exim: chunking_advertise_hosts = (empty, in the main section)\n"                            \
+    "- Exchange: Set-ReceiveConnector NAME -ChunkingEnabled $false -BinaryMimeEnabled $false\n"    \
+    "- IIS SMTP, Exchange 2003: take 3145728 (CHUNKING and BINARYMIME) off "                       \
+    "SmtpInboundCommandSupportOptions, so that 7697601 becomes 4551873, and restart the service\n" \
+    "- a gateway or firewall: look for its CHUNKING, BDAT or ESMTP inspection setting"
+#define SENDER_OFF                                                                              \
+    "To stop using it, at the sending side:\n"                                                  \
+    "- Exim: hosts_try_chunking = (empty, in the smtp transport)\n"                             \
+    "- Exchange: Set-SendConnector NAME -ForceHELO $true (this turns off all SMTP extensions, " \
+    "TLS as well)\n"                                                                            \
+    "- IIS SMTP, Exchange 2003: the same numbers off SmtpOutboundCommandSupportOptions\n"       \
+    "- Exchange Online: cannot be told; it uses BDAT wherever it is offered\n"                  \
+    "- Postfix and Sendmail never send BDAT"
 #define RECEIVER_MUST                                                                             \
     "The receiving side must act: its server, or the gateway or firewall in front of it, offers " \
     "CHUNKING and does not handle it. Either repair or update it, or stop offering CHUNKING: "    \
-    "every sender then uses DATA, and nothing is lost by that."
+    "every sender then uses DATA. (One loss: Exchange Online bounces the rare message with bare " \
+    "line feeds, 550 5.6.11, where CHUNKING is not offered.)"
 #define SHOW_THEM                                                                                \
     "Until then mail waits in the queues of senders that use BDAT (Exchange, Exim and others); " \
     "tests by hand, which use DATA, show nothing."
@@ -35,7 +39,8 @@ static const char *const advice_deliver[] = {
 static const char *const advice_bdat[] = {RECEIVER_MUST, SHOW_THEM, RECEIVER_OFF, SENDER_OFF, NULL};
 static const char *const advice_payload[] = {
     "The receiving side must act, soon: the text of a message can reach the server as commands, "
-    "so that one sender can forge mail of others. Update the server or gateway; until then stop "
+    "so that one sender can smuggle in mail under the name of others. Update the server or "
+    "gateway; until then stop "
     "offering CHUNKING.",
     RECEIVER_OFF, NULL};
 static const char *const advice_path[] = {
@@ -290,7 +295,7 @@ static void explain(struct conclusion *conclusion, const struct view *view,
         return;
     default:
         say(conclusion, "Case %s: %s", cause->definition->name, cause->meaning);
-        if (!is_data(cause))
+        if (!is_data(cause) && conclusion->kind != CONCLUSION_RUNS_PAYLOAD)
             compare_with_data(conclusion, view, cause, delivered);
     }
 }

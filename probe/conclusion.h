@@ -32,7 +32,8 @@ struct conclusion {
     enum conclusion_kind kind;
     const char *summary;       /* one line; static storage */
     char explanation[1200];    /* a paragraph */
-    const char *const *advice; /* paragraphs, NULL behind the last; static storage */
+    const char *const *advice; /* paragraphs, NULL behind the last; a paragraph may have lines,
+                                  those that begin with "- " are a list; static storage */
     int exit_status;           /* enum exit_status */
 };
 

@@ -134,9 +134,9 @@ static void run_cases(struct probe *probe)
         if (!is_selected(options, definition))
             continue;
         struct case_result *result = &probe->results[probe->count];
-        const char *obstacle = case_obstacle(definition, &probe->survey);
+        const char *obstacle = already_clear(probe, definition);
         if (!obstacle)
-            obstacle = already_clear(probe, definition);
+            obstacle = case_obstacle(definition, &probe->survey);
         if (obstacle) {
             case_skip(definition, result, obstacle);
         } else {
@@ -202,6 +202,7 @@ int main(int argc, char *argv[])
         probe->results = calloc(probe_case_count, sizeof(probe->results[0]));
     if (!probe || !probe->results) {
         fputs("bdat-probe: out of memory\n", stderr);
+        free(probe);
         return EXIT_NO_SMTP;
     }
     signal(SIGPIPE, SIG_IGN);

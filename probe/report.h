@@ -33,8 +33,14 @@ int report_json(FILE *stream, const struct report *report);
 /* TAP version 13: a line per case; warnings pass, with a comment. */
 void report_tap(FILE *stream, const struct report *report);
 
+/* When the survey was made: "2026-11-23T05:20:11Z". Returns buffer. */
+const char *report_time(const struct survey *survey, char *buffer, size_t size);
+
 /* The table of cases, for --list. */
 void report_list(FILE *stream);
+
+/* Writes a paragraph of advice, each line of it wrapped; items of a list hang by two. */
+void report_paragraph(FILE *stream, const char *text);
 
 /* Writes text as lines of at most 78 columns, each behind `indent` spaces; the first line
  * begins with `lead`, which is counted into its indent. */

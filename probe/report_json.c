@@ -53,12 +53,15 @@ static json_t *offered_json(const struct capabilities *offered)
 static json_t *server_json(const struct report *report)
 {
     const struct survey *survey = report->survey;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:s*, s:s, s:o}", "host",
-                     survey->endpoint.host, "address", survey->endpoint.text, "route",
-                     report->route, "greeting", survey->greeting, "tls", survey->tls, "tls_note",
-                     survey->tls_note, "ehlo", lines_json(survey->ehlo), "offered_before_tls",
-                     offered_json(&survey->plain), "offered", offered_json(&survey->current),
-                     "keywords_masked", survey->plain.masked || survey->current.masked, "recipient",
+    char started[40];
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:s*, s:s, s:o}",
+                     "time", report_time(survey, started, sizeof(started)), "client",
+                     survey->client, "host", survey->endpoint.host, "address",
+                     survey->endpoint.text, "route", report->route, "greeting", survey->greeting,
+                     "tls", survey->tls, "tls_note", survey->tls_note, "ehlo",
+                     lines_json(survey->ehlo), "offered_before_tls", offered_json(&survey->plain),
+                     "offered", offered_json(&survey->current), "keywords_masked",
+                     survey->plain.masked || survey->current.masked, "recipient",
                      survey->recipient_found ? survey->recipient : NULL, "recipient_reply",
                      survey->recipient_reply, "dialog", dialog_json(&survey->dialog));
 }

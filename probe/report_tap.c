@@ -1,6 +1,8 @@
 /* The report for test harnesses: TAP version 13. */
 #include "probe/report.h"
 
+#include <string.h>
+
 #include "probe/options.h"
 
 /* TAP gives '#' and '\' a meaning in descriptions. */
@@ -10,6 +12,17 @@ static void print_description(FILE *stream, const char *text)
         if (*text == '#' || *text == '\\')
             fputc('\\', stream);
         fputc(*text, stream);
+    }
+}
+
+/* Each line of a text as a comment. */
+static void print_comment(FILE *stream, const char *text)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        fprintf(stream, "# %.*s\n", (int)length, text);
+        text += length;
+        text += *text == '\n';
     }
 }
 
@@ -46,5 +59,5 @@ void report_tap(FILE *stream, const struct report *report)
         print_case(stream, i + 1, &report->results[i]);
     fprintf(stream, "# Conclusion: %s\n# %s\n", conclusion->summary, conclusion->explanation);
     for (const char *const *advice = conclusion->advice; *advice; advice++)
-        fprintf(stream, "# %s\n", *advice);
+        print_comment(stream, *advice);
 }

@@ -29,6 +29,19 @@ void report_wrap(FILE *stream, const char *lead, unsigned indent, const char *te
     fputc('\n', stream);
 }
 
+void report_paragraph(FILE *stream, const char *text)
+{
+    char line[600];
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        bool item = strncmp(text, "- ", 2) == 0;
+        snprintf(line, sizeof(line), "%.*s", (int)length - (item ? 2 : 0), text + (item ? 2 : 0));
+        report_wrap(stream, item ? "- " : "", item ? 2 : 0, line);
+        text += length;
+        text += *text == '\n';
+    }
+}
+
 static const char *offered(bool yes)
 {
     return yes ? "offered" : "not offered";
@@ -66,12 +79,26 @@ static void recipient_line(FILE *stream, const struct report *report)
     report_wrap(stream, "  recipient", 15, text);
 }
 
+const char *report_time(const struct survey *survey, char *buffer, size_t size)
+{
+    struct tm utc;
+    gmtime_r(&survey->started, &utc);
+    if (strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+        buffer[0] = '\0';
+    return buffer;
+}
+
 void report_text_survey(FILE *stream, const struct report *report)
 {
     const struct survey *survey = report->survey;
+    char text[160];
     bool starttls = survey->tls[0] && report->options->tls != TLS_IMPLICIT;
     fprintf(stream, "bdat-probe %s: %s at %s%s%s\n", PACKAGE_VERSION, survey->endpoint.host,
             survey->endpoint.text, *report->route ? ", " : "", report->route);
+    report_time(survey, text, sizeof(text));
+    if (survey->client[0])
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), ", from %s", survey->client);
+    report_wrap(stream, "  time", 15, text);
     if (survey->opening != OPENING_DONE) {
         fputc('\n', stream);
         return;
@@ -139,7 +166,7 @@ void report_text_conclusion(FILE *stream, const struct report *report)
     report_wrap(stream, "", 0, conclusion->explanation);
     for (const char *const *advice = conclusion->advice; *advice; advice++) {
         fputc('\n', stream);
-        report_wrap(stream, "", 0, *advice);
+        report_paragraph(stream, *advice);
     }
 }
 

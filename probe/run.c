@@ -84,8 +84,8 @@ static bool ran_payload(struct run *run, const char *command, const char *answer
 {
     return run_fail(run, FINDING_RAN_PAYLOAD,
                     "The server ran the octets of a refused chunk as commands: more replies came "
-                    "than commands were sent (%s was answered '%s'). Whoever writes the message "
-                    "can so write commands.",
+                    "than commands were sent (%s was answered '%s'). Whoever writes a message can "
+                    "make the server run commands that way.",
                     command, answer);
 }
 

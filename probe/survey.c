@@ -8,6 +8,7 @@
 
 static void note_server(struct survey *survey, const struct session *session)
 {
+    connection_local_literal(session->connection, survey->client, sizeof(survey->client));
     survey->plain = session->plain;
     survey->current = session->current;
     reply_summary(&session->greeting, survey->greeting, sizeof(survey->greeting));
@@ -96,6 +97,7 @@ void survey_make(struct survey *survey, struct options *options, const struct en
     struct session session;
     memset(survey, 0, sizeof(*survey));
     survey->endpoint = *endpoint;
+    survey->started = time(NULL);
     survey->opening = session_open(&session, options, endpoint, &survey->dialog, survey->why,
                                    sizeof(survey->why));
     if (survey->opening == OPENING_TLS_FAILED && options->tls == TLS_AUTO && !options->user) {
