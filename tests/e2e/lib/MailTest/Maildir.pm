@@ -36,7 +36,8 @@ sub count ($self) {
 
 # Waits for the message of that id and returns its text.
 sub wait_for ($self, $id) {
-    return wait_until("message $id in the Maildir", sub { ($self->messages($id))[0] });
+    return $self->{texts}{$id}[0]
+        // wait_until("message $id in the Maildir", sub { ($self->messages($id))[0] });
 }
 
 1;
