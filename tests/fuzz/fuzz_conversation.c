@@ -163,8 +163,8 @@ static void reset_all(struct smtpd *smtpd)
 }
 
 /* DATA or the first BDAT is about to write: with recipients left over from a refused transfer there
- * may be no queue file. Then the policy service is the last to say no, which it knows by the missing
- * queue id; without MAIL and RCPT before, the guard must have stepped in. */
+ * may be no queue file. Then the policy service is the last to say no, which it knows by the
+ * missing queue id; without MAIL and RCPT before, the guard must have stepped in. */
 static void check_queue_file(const struct play *play)
 {
     const struct smtpd *smtpd = &play->smtpd;
