@@ -64,6 +64,11 @@ static const struct row rows[] = {
     {.name = "another line with a dot", .body = ".a\r\n.\r\n", .lines = 2, .dot_lines = 2},
     {.name = "a lone dot, then more", .body = ".\r\na\r\n", .lines = 2, .dot_lines = 1},
     {.name = "a lone dot, then an empty line", .body = ".\r\n\r\n", .lines = 2, .dot_lines = 1},
+    {.name = "two dots, then one, bare LFs",
+     .body = "..\n.\n",
+     .lines = 2,
+     .dot_lines = 1,
+     .dot = true},
     {.name = "two dots", .body = "a\r\n..\r\n", .lines = 2},
     {.name = "QUIT at the end",
      .body = "a\r\nQUIT\r\n",
@@ -165,6 +170,11 @@ static void test_facts(void **state)
                      content_ends_in_lone_dot(&content), tail,
                      (uintmax_t)(tail > 0 ? sums[tail - 1] : 0));
         assert_facts(&content, row->body, strlen(row->body), row->name, 0);
+        content_reset(&content);
+        for (const char *octet = row->body; *octet != '\0'; octet++)
+            content_feed(&content, octet, 1);
+        content_finish(&content);
+        assert_facts(&content, row->body, strlen(row->body), row->name, 1);
     }
 }
 

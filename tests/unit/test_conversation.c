@@ -671,6 +671,30 @@ static void test_sequences(void **state)
     }
 }
 
+/* A long session of messages that were taken, or that nobody could judge, meets no guard. */
+static void test_octets_taken_are_not_in_vain(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {
+        "admit Q1\njudge match\n",       "admit Q1\njudge normalized\n",
+        "admit Q1\njudge dot_stuffed\n", "admit Q1\njudge size_exceeded\n",
+        "admit Q1\njudge unverified\n",  "admit Q1\nreceive Q1 100\n",
+    };
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        struct play play;
+        start(&play);
+        play.rules.max_message = 100;
+        run(&play, HELLO);
+        for (int message = 0; message < 40; message++) {
+            play.outcome[0] = '\0';
+            run(&play, MAIL "> BDAT 100 LAST\n");
+            run(&play, endings[i]);
+            if (strstr(play.outcome, "guard") != NULL)
+                fail_msg("message %d: %s", message, play.outcome);
+        }
+    }
+}
+
 /* ---- the ledger that is handed out ---- */
 
 static void test_the_ledger(void **state)
@@ -896,6 +920,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_octets_taken_are_not_in_vain),
         cmocka_unit_test(test_the_ledger),
         cmocka_unit_test(test_two_messages_do_not_mix),
         cmocka_unit_test(test_who_the_client_is),
