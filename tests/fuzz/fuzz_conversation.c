@@ -2,10 +2,11 @@
  * A whole session, in one of two ways.
  *
  * A script of lines, so that any order of events is tried: "> LINE" is a command that Postfix takes
- * if it can, "< LINE" one that it refuses for a reason of its own; "aID", "rN", "jC", "wN", "m",
- * "e" and "b" are the policy requests, the milter's judgement, time, the milter's begin, the end of
- * the session and the next one; "l" sets limits. A small model of smtpd says where Postfix would
- * write to a queue file that it does not have: the guard must have kept the command away.
+ * if it can, "< LINE" one that it refuses for a reason of its own; "aID", "f", "rN", "jC", "wN",
+ * "m", "e" and "b" are the policy requests and a refusal, the milter's judgement, time, the
+ * milter's begin, the end of the session and the next one; "l" sets limits. A small model of smtpd
+ * says where Postfix would write to a queue file that it does not have: the guard must have kept
+ * the command away.
  *
  * An input that begins with "C" is a list of decisions of a client and a server that both keep to
  * RFC 5321 and RFC 3030: the guard never fires.
@@ -303,6 +304,18 @@ static void judge(struct play *play, unsigned number)
     require(conversation->judgement.verdict == play->judged.verdict, "late letters change nothing");
 }
 
+/* The policy service answers that a limit is broken. */
+static void refuse(struct play *play)
+{
+    struct conversation *conversation = &play->conversation;
+    struct conversation_result result;
+    if (conversation->transfer.admitted || conversation_broken_limits(conversation) == 0)
+        return;
+    conversation_refuse(conversation, &play->rules, &play->seen, play->now_ms, &result);
+    require(result.replacement == NULL, "a refusal replaces nothing");
+    check_result(play, &result);
+}
+
 static void take_credentials(struct play *play, bool at_once)
 {
     char line[64];
@@ -321,6 +334,9 @@ static void take_event(struct play *play, const char *line, size_t length)
     switch (line[0]) {
     case 'a':
         conversation_admit(&play->conversation, text, text, NULL);
+        break;
+    case 'f':
+        refuse(play);
         break;
     case 'r':
         conversation_receive(&play->conversation, play->conversation.transfer.queue_id, number, 1);

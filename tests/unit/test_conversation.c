@@ -4,6 +4,7 @@
  * A script is one event a line:
  *   > LINE        the client's command
  *   admit ID      the policy service is asked at the begin of a message
+ *   refuse        … and answers that a limit is broken
  *   receive ID N  the policy service is asked at its end, R = N
  *   judge WORD    the milter's verdict on the message at hand
  *   wait MS       time passes
@@ -94,6 +95,9 @@ static void take_event(struct play *play, const char *line, size_t length)
     assert_true(sscanf(event, "%31s %95[^\n]", word, more) >= 1);
     if (strcmp(word, "admit") == 0) {
         conversation_admit(conversation, more, "mx.example.org", &real_client);
+    } else if (strcmp(word, "refuse") == 0) {
+        conversation_refuse(conversation, &play->rules, &play->seen, play->now_ms, &play->result);
+        note_result(play);
     } else if (strcmp(word, "receive") == 0) {
         char *number = strchr(more, ' ');
         assert_non_null(number);
@@ -627,6 +631,36 @@ static const struct row rows[] = {
      {.max_message = 100},
      false,
      true},
+    {"refused by the policy service",
+     HELLO MAIL "> BDAT 11 LAST\nrefuse",
+     "refused+max_chunk =greeted",
+     {.max_chunk = 10},
+     false,
+     false},
+    {"refused, and lines that nobody asked for",
+     HELLO MAIL "> BDAT 11 LAST\nrefuse\n> rest\n> DATA\n> QUIT",
+     "refused+max_chunk guard:BDAT =ended",
+     {.max_chunk = 10},
+     false,
+     false},
+    {"refused at the first of three chunks",
+     HELLO MAIL "> BDAT 11\nrefuse\n> BDAT 2\n> BDAT 3 LAST",
+     "refused+max_chunk =greeted",
+     {.max_chunk = 10},
+     false,
+     false},
+    {"refused at the first chunk, the session ends",
+     HELLO MAIL "> BDAT 11\nrefuse\nwait 300000\nend",
+     "refused+max_chunk =ended",
+     {.max_chunk = 10},
+     false,
+     false},
+    {"refused, and a smaller message after it",
+     HELLO MAIL "> BDAT 51 LAST\nrefuse\n" MAIL SENT "> QUIT",
+     "refused+max_chunk match* =ended",
+     {.max_chunk = 50},
+     false,
+     false},
     {"a chunk too large",
      HELLO MAIL "> BDAT 11 LAST\n> QUIT",
      "refused+max_chunk =ended",
