@@ -37,9 +37,7 @@ static void fill_lines(char *text, size_t length, const char *alphabet)
 {
     size_t letters = strlen(alphabet);
     for (size_t i = 0; i < length; i++)
-        text[i] = i % 78 == 76   ? '\r'
-                  : i % 78 == 77 ? '\n'
-                                 : alphabet[pick((unsigned)letters)];
+        text[i] = i % 78 == 76 ? '\r' : i % 78 == 77 ? '\n' : alphabet[pick((unsigned)letters)];
 }
 
 static void fill_plain(char *text, size_t length)

@@ -4,8 +4,8 @@
  * Postfix hands a milter the body with every line ended by CRLF (cleanup(8)), whatever the
  * client sent, and without the header. So the scanner looks for what line ends cannot hide: the
  * tail, lines that begin with a dot, lines beyond line_length_limit, a MIME multipart that is
- * never closed, BDAT command lines inside the text. Pure; fixed size; a body of any length is fed in pieces
- * cut anywhere and gives the same facts.
+ * never closed, BDAT command lines inside the text. Pure; fixed size; a body of any length is fed
+ * in pieces cut anywhere and gives the same facts.
  */
 #ifndef BDAT_CONTENT_H
 #define BDAT_CONTENT_H
@@ -33,22 +33,22 @@
 #define CONTENT_LINE_LIMIT_MIN 512
 
 struct content {
-    uint64_t octets;       /* fed so far */
-    uint64_t lines;        /* line ends seen */
-    uint64_t splits;       /* sum of line length / CONTENT_LINE_LIMIT */
-    uint64_t splits_most;  /* sum of line length / CONTENT_LINE_LIMIT_MIN */
-    uint64_t dot_lines;    /* lines that begin with a single dot, among them a last lone dot */
-    uint64_t line_length;  /* octets of the current line so far */
-    size_t head_length;    /* octets of the current line in `head` */
+    uint64_t octets;      /* fed so far */
+    uint64_t lines;       /* line ends seen */
+    uint64_t splits;      /* sum of line length / CONTENT_LINE_LIMIT */
+    uint64_t splits_most; /* sum of line length / CONTENT_LINE_LIMIT_MIN */
+    uint64_t dot_lines;   /* lines that begin with a single dot, among them a last lone dot */
+    uint64_t line_length; /* octets of the current line so far */
+    size_t head_length;   /* octets of the current line in `head` */
     size_t boundary_length;
-    bool part_opened;      /* the line before was a possible boundary, kept in `candidate` */
-    bool boundary_closed;  /* "--boundary--" was seen */
+    bool part_opened;     /* the line before was a possible boundary, kept in `candidate` */
+    bool boundary_closed; /* "--boundary--" was seen */
     unsigned command_count;
     size_t candidate_length;
     char head[CONTENT_HEAD_SIZE];
-    char boundary[CONTENT_HEAD_SIZE];  /* of the outermost multipart, with its two dashes */
+    char boundary[CONTENT_HEAD_SIZE]; /* of the outermost multipart, with its two dashes */
     char candidate[CONTENT_HEAD_SIZE];
-    uint64_t command_ends[CONTENT_COMMANDS_KEPT]; /* body offsets behind their CRLF */
+    uint64_t command_ends[CONTENT_COMMANDS_KEPT];    /* body offsets behind their CRLF */
     uint32_t command_lengths[CONTENT_COMMANDS_KEPT]; /* octets with CRLF */
     size_t tail_length;
     char tail[CONTENT_TAIL_SIZE];

@@ -39,9 +39,8 @@ __attribute__((target("avx512bw"))) static inline struct marks mark_avx512(const
 {
     const __m512i looked_for = _mm512_broadcast_i32x4(LOOKED_FOR);
     __m512i octets = _mm512_loadu_si512((const void *)text);
-    return (struct marks){
-        _mm512_cmpeq_epi8_mask(octets, _mm512_set1_epi8('\n')),
-        _mm512_cmpeq_epi8_mask(octets, _mm512_shuffle_epi8(looked_for, octets))};
+    return (struct marks){_mm512_cmpeq_epi8_mask(octets, _mm512_set1_epi8('\n')),
+                          _mm512_cmpeq_epi8_mask(octets, _mm512_shuffle_epi8(looked_for, octets))};
 }
 
 __attribute__((target("avx2"))) static inline struct marks mark_avx2(const char *text)
@@ -66,8 +65,7 @@ struct quiet {
     uint64_t carry;   /* 1 if the step before ended in a line end */
 };
 
-__attribute__((always_inline)) static inline void take_step(struct quiet *quiet,
-                                                            struct marks marks)
+__attribute__((always_inline)) static inline void take_step(struct quiet *quiet, struct marks marks)
 {
     /* Keeps the compiler from moving bits back to mask registers to compare under them. */
     __asm__("" : "+r"(marks.begins));
@@ -77,22 +75,22 @@ __attribute__((always_inline)) static inline void take_step(struct quiet *quiet,
 }
 
 /* The same loop for each kind of machine. */
-#define DEFINE_SKIP_QUIET(name, machine, mark)                                                     \
-    __attribute__((target(machine))) static size_t name(const char *text, size_t blocks,           \
-                                                        uint64_t carry, uint64_t *lines)           \
-    {                                                                                              \
-        for (size_t i = 0; i < blocks; i++, text += BLOCK) {                                       \
-            struct quiet quiet = {0, 0, carry};                                                    \
-            take_step(&quiet, mark(text));                                                         \
-            take_step(&quiet, mark(text + STEP));                                                  \
-            take_step(&quiet, mark(text + 2 * STEP));                                              \
-            take_step(&quiet, mark(text + 3 * STEP));                                              \
-            if (quiet.special != 0 || quiet.count == 0)                                            \
-                return i;                                                                          \
-            carry = quiet.carry;                                                                   \
-            *lines += quiet.count;                                                                 \
-        }                                                                                          \
-        return blocks;                                                                             \
+#define DEFINE_SKIP_QUIET(name, machine, mark)                                           \
+    __attribute__((target(machine))) static size_t name(const char *text, size_t blocks, \
+                                                        uint64_t carry, uint64_t *lines) \
+    {                                                                                    \
+        for (size_t i = 0; i < blocks; i++, text += BLOCK) {                             \
+            struct quiet quiet = {0, 0, carry};                                          \
+            take_step(&quiet, mark(text));                                               \
+            take_step(&quiet, mark(text + STEP));                                        \
+            take_step(&quiet, mark(text + 2 * STEP));                                    \
+            take_step(&quiet, mark(text + 3 * STEP));                                    \
+            if (quiet.special != 0 || quiet.count == 0)                                  \
+                return i;                                                                \
+            carry = quiet.carry;                                                         \
+            *lines += quiet.count;                                                       \
+        }                                                                                \
+        return blocks;                                                                   \
     }
 
 DEFINE_SKIP_QUIET(skip_quiet_avx512, "avx512bw,popcnt", mark_avx512)

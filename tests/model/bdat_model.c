@@ -16,8 +16,8 @@ struct part {
 void bdat_model_begin(struct bdat_model *model, size_t limit, char *text, size_t text_size,
                       char *line)
 {
-    *model = (struct bdat_model){
-        .limit = limit, .text = text, .text_size = text_size, .line = line};
+    *model =
+        (struct bdat_model){.limit = limit, .text = text, .text_size = text_size, .line = line};
 }
 
 static bool read_octet(struct part *part, char *octet)

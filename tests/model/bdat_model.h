@@ -11,17 +11,17 @@
 
 /* What came of one message. */
 struct bdat_model {
-    size_t limit;       /* line_length_limit */
-    uint64_t declared;  /* D: octets of all chunks */
-    uint64_t received;  /* R: as the policy service is told */
-    uint64_t bare_lf;   /* b: lines that ended in LF alone */
-    uint64_t unended;   /* u: 1 if the last line had no line end */
-    uint64_t cuts;      /* c: lines cut at the limit */
-    uint64_t extra_cr;  /* e: CRs dropped before CRLF */
-    char *text;         /* the message as milters see it, lines ended by CRLF */
+    size_t limit;      /* line_length_limit */
+    uint64_t declared; /* D: octets of all chunks */
+    uint64_t received; /* R: as the policy service is told */
+    uint64_t bare_lf;  /* b: lines that ended in LF alone */
+    uint64_t unended;  /* u: 1 if the last line had no line end */
+    uint64_t cuts;     /* c: lines cut at the limit */
+    uint64_t extra_cr; /* e: CRs dropped before CRLF */
+    char *text;        /* the message as milters see it, lines ended by CRLF */
     size_t text_length;
     size_t text_size;
-    char *line;         /* the line not finished yet, limit + 2 octets */
+    char *line; /* the line not finished yet, limit + 2 octets */
     size_t line_length;
 };
 

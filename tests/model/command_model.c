@@ -133,16 +133,15 @@ static enum smtp_verb verb_of(const char *word)
         const char *name;
         enum smtp_verb verb;
     } known[] = {
-        {"auth", SMTP_VERB_AUTH},       {"bdat", SMTP_VERB_BDAT}, {"data", SMTP_VERB_DATA},
-        {"ehlo", SMTP_VERB_EHLO},       {"helo", SMTP_VERB_HELO}, {"mail", SMTP_VERB_MAIL},
-        {"noop", SMTP_VERB_NOOP},       {"quit", SMTP_VERB_QUIT}, {"rcpt", SMTP_VERB_RCPT},
-        {"rset", SMTP_VERB_RSET},       {"starttls", SMTP_VERB_STARTTLS},
-        {"xclient", SMTP_VERB_XCLIENT},
+        {"auth", SMTP_VERB_AUTH}, {"bdat", SMTP_VERB_BDAT},         {"data", SMTP_VERB_DATA},
+        {"ehlo", SMTP_VERB_EHLO}, {"helo", SMTP_VERB_HELO},         {"mail", SMTP_VERB_MAIL},
+        {"noop", SMTP_VERB_NOOP}, {"quit", SMTP_VERB_QUIT},         {"rcpt", SMTP_VERB_RCPT},
+        {"rset", SMTP_VERB_RSET}, {"starttls", SMTP_VERB_STARTTLS}, {"xclient", SMTP_VERB_XCLIENT},
     };
     static const char *const others[] = {
-        "atrn", "burl", "etrn", "expn", "help",     "lhlo", "saml", "send",    "soml",   "turn",
-        "verb", "vrfy", "xadr", "xcir", "xforward", "xgen", "xque", "xexch50", "x-exps", "xsta",
-        "xtrn", "x-link2state"};
+        "atrn", "burl",    "etrn",   "expn", "help", "lhlo",        "saml",     "send",
+        "soml", "turn",    "verb",   "vrfy", "xadr", "xcir",        "xforward", "xgen",
+        "xque", "xexch50", "x-exps", "xsta", "xtrn", "x-link2state"};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (same(word, known[i].name))
             return known[i].verb;
@@ -237,18 +236,16 @@ bool command_model_agrees(const char *line, size_t length, const char **what)
         struct parameters wanted = read_parameters(&words);
         if (words.count > WORDS)
             return true;
-        *what = !is_path(&words.words[2], got.argument)             ? "path"
-                : got.malformed != wanted.bad_size                  ? "malformed SIZE"
-                : got.has_size != wanted.has_size                   ? "has SIZE"
-                : wanted.has_size && got.size != wanted.size        ? "SIZE"
-                : got.body != wanted.body                           ? "BODY"
-                                                                    : NULL;
+        *what = !is_path(&words.words[2], got.argument)      ? "path"
+                : got.malformed != wanted.bad_size           ? "malformed SIZE"
+                : got.has_size != wanted.has_size            ? "has SIZE"
+                : wanted.has_size && got.size != wanted.size ? "SIZE"
+                : got.body != wanted.body                    ? "BODY"
+                                                             : NULL;
     } else if (got.malformed != malformed) {
         *what = "malformed";
     } else if (verb == SMTP_VERB_BDAT && !malformed) {
-        *what = got.octets != octets                ? "octets"
-                : got.last != (words.count == 3)    ? "LAST"
-                                                    : NULL;
+        *what = got.octets != octets ? "octets" : got.last != (words.count == 3) ? "LAST" : NULL;
     } else if (verb == SMTP_VERB_RCPT && !malformed) {
         *what = is_path(&words.words[2], got.argument) ? NULL : "path";
     }

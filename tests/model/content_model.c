@@ -76,9 +76,8 @@ static void build(struct model *model, const char *body, size_t length)
         const char *line = body + at;
         size_t n = line_length(line, length - at, &used);
         bool has_next = at + used < length;
-        size_t next_used, next = has_next
-                                     ? line_length(line + used, length - at - used, &next_used)
-                                     : 0;
+        size_t next_used,
+            next = has_next ? line_length(line + used, length - at - used, &next_used) : 0;
         model->lines++;
         model->splits += n / 2048;
         model->splits_most += n / 512;
@@ -102,13 +101,13 @@ bool content_model_agrees(const struct content *content, const char *body, size_
     struct model model = {0};
     build(&model, body, length);
     size_t kept = length < CONTENT_TAIL_SIZE ? length : CONTENT_TAIL_SIZE;
-    *what = content->octets != length                      ? "octets"
-            : content->lines != model.lines                ? "lines"
-            : content->splits != model.splits              ? "splits"
-            : content->splits_most != model.splits_most    ? "splits_most"
-            : content->dot_lines != model.dot_lines        ? "dot_lines"
-            : content->command_count != model.commands     ? "command_count"
-            : content->tail_length != kept                 ? "tail_length"
+    *what = content->octets != length                                ? "octets"
+            : content->lines != model.lines                          ? "lines"
+            : content->splits != model.splits                        ? "splits"
+            : content->splits_most != model.splits_most              ? "splits_most"
+            : content->dot_lines != model.dot_lines                  ? "dot_lines"
+            : content->command_count != model.commands               ? "command_count"
+            : content->tail_length != kept                           ? "tail_length"
             : memcmp(content->tail, body + length - kept, kept) != 0 ? "tail"
             : content_has_open_multipart(content) != (model.opened && !model.closed)
                 ? "open multipart"

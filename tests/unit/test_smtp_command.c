@@ -61,16 +61,33 @@ static const struct row rows[] = {
     {.line = "mail from:<a@example.org>", .verb = SMTP_VERB_MAIL, .argument = "a@example.org"},
     {.line = "MAIL FROM: <a@example.org>", .verb = SMTP_VERB_MAIL, .argument = "a@example.org"},
     {.line = "MAIL FROM:a@example.org", .verb = SMTP_VERB_MAIL, .argument = "a@example.org"},
-    {.line = "MAIL FROM:<\"a b\"@example.org> SIZE=5", .verb = SMTP_VERB_MAIL,
-     .argument = "\"a b\"@example.org", .has_size = true, .size = 5},
-    {.line = "MAIL FROM:<\"a>b\"@example.org> SIZE=5", .verb = SMTP_VERB_MAIL,
-     .argument = "\"a>b\"@example.org", .has_size = true, .size = 5},
-    {.line = "MAIL FROM:<a\\>b@example.org>", .verb = SMTP_VERB_MAIL,
+    {.line = "MAIL FROM:<\"a b\"@example.org> SIZE=5",
+     .verb = SMTP_VERB_MAIL,
+     .argument = "\"a b\"@example.org",
+     .has_size = true,
+     .size = 5},
+    {.line = "MAIL FROM:<\"a>b\"@example.org> SIZE=5",
+     .verb = SMTP_VERB_MAIL,
+     .argument = "\"a>b\"@example.org",
+     .has_size = true,
+     .size = 5},
+    {.line = "MAIL FROM:<\"a<b\"@example.org>",
+     .verb = SMTP_VERB_MAIL,
+     .argument = "\"a<b\"@example.org"},
+    {.line = "MAIL FROM:\"a<b\"@example.org", .verb = SMTP_VERB_MAIL},
+    {.line = "MAIL FROM:\"a<b@example.org", .verb = SMTP_VERB_MAIL, .malformed = true},
+    {.line = "MAIL FROM:<a\\>b@example.org>",
+     .verb = SMTP_VERB_MAIL,
      .argument = "a\\>b@example.org"},
-    {.line = "MAIL FROM:<a@b> SIZE=4333 BODY=8BITMIME SMTPUTF8", .verb = SMTP_VERB_MAIL,
-     .argument = "a@b", .has_size = true, .size = 4333, .body = SMTP_BODY_8BITMIME},
+    {.line = "MAIL FROM:<a@b> SIZE=4333 BODY=8BITMIME SMTPUTF8",
+     .verb = SMTP_VERB_MAIL,
+     .argument = "a@b",
+     .has_size = true,
+     .size = 4333,
+     .body = SMTP_BODY_8BITMIME},
     {.line = "MAIL FROM:<a@b> body=7bit size=0", .verb = SMTP_VERB_MAIL, .has_size = true},
-    {.line = "MAIL FROM:<a@b> BODY=BINARYMIME", .verb = SMTP_VERB_MAIL,
+    {.line = "MAIL FROM:<a@b> BODY=BINARYMIME",
+     .verb = SMTP_VERB_MAIL,
      .body = SMTP_BODY_BINARYMIME},
     {.line = "MAIL FROM:<a@b> BODY=", .verb = SMTP_VERB_MAIL, .body = SMTP_BODY_UNKNOWN},
     {.line = "MAIL FROM:<a@b> BODY=9BIT", .verb = SMTP_VERB_MAIL, .body = SMTP_BODY_UNKNOWN},
@@ -79,8 +96,7 @@ static const struct row rows[] = {
     {.line = "MAIL FROM:<a@b>SIZE=9", .verb = SMTP_VERB_MAIL, .argument = "<a@b>SIZE=9"},
     {.line = "MAIL FROM:<a@b> SIZE=", .verb = SMTP_VERB_MAIL, .malformed = true},
     {.line = "MAIL FROM:<a@b> SIZE=x", .verb = SMTP_VERB_MAIL, .malformed = true},
-    {.line = "MAIL FROM:<a@b> SIZE=9223372036854775808", .verb = SMTP_VERB_MAIL,
-     .malformed = true},
+    {.line = "MAIL FROM:<a@b> SIZE=9223372036854775808", .verb = SMTP_VERB_MAIL, .malformed = true},
     {.line = "MAIL FROM:<a@b", .verb = SMTP_VERB_MAIL, .malformed = true},
     {.line = "MAIL FROM:", .verb = SMTP_VERB_MAIL, .malformed = true},
     {.line = "MAIL FROM :<a@b>", .verb = SMTP_VERB_MAIL, .malformed = true},
@@ -88,7 +104,8 @@ static const struct row rows[] = {
     {.line = "MAIL", .verb = SMTP_VERB_MAIL, .malformed = true},
     {.line = "MAIL TO:<a@b>", .verb = SMTP_VERB_MAIL, .malformed = true},
     /* RCPT */
-    {.line = "RCPT TO:<b@example.org> NOTIFY=NEVER", .verb = SMTP_VERB_RCPT,
+    {.line = "RCPT TO:<b@example.org> NOTIFY=NEVER",
+     .verb = SMTP_VERB_RCPT,
      .argument = "b@example.org"},
     {.line = "RCPT TO:<@a,@b:c@d>", .verb = SMTP_VERB_RCPT, .argument = "@a,@b:c@d"},
     {.line = "RCPT TO:<<a@b>>", .verb = SMTP_VERB_RCPT, .argument = "<a@b>"},
@@ -137,8 +154,7 @@ static void check(const struct row *row, const char *line, size_t length)
     if (got.octets != row->octets || got.last != row->last || got.has_size != row->has_size ||
         got.size != row->size || got.body != row->body)
         fail_msg("\"%s\": octets %ju last %d has_size %d size %ju body %d", row->line,
-                 (uintmax_t)got.octets, got.last, got.has_size, (uintmax_t)got.size,
-                 (int)got.body);
+                 (uintmax_t)got.octets, got.last, got.has_size, (uintmax_t)got.size, (int)got.body);
     if (row->argument != NULL && (got.argument.length != strlen(row->argument) ||
                                   memcmp(got.argument.text, row->argument, got.argument.length)))
         fail_msg("\"%s\": argument \"%.*s\"", row->line, (int)got.argument.length,
@@ -197,8 +213,8 @@ static void test_every_cut(void **state)
             memcpy(line + cut + 1, rows[i].line + cut, length - cut);
             check_model(line, length + 1);
             for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
-                int n = snprintf(line, sizeof(line), "%.*s%s", (int)cut, rows[i].line,
-                                 rows[k].line);
+                int n =
+                    snprintf(line, sizeof(line), "%.*s%s", (int)cut, rows[i].line, rows[k].line);
                 if (n > 0 && n < (int)sizeof(line))
                     check_model(line, (size_t)n);
             }
@@ -208,11 +224,43 @@ static void test_every_cut(void **state)
 
 static size_t make_line(char *line, size_t size, struct random *random)
 {
-    static const char *const pieces[] = {
-        "BDAT",     "bdat", "MAIL", "RCPT", "FROM:", "TO:",  "from", ":",      "<",   ">",
-        "\"",       "\\",   " ",    "\t",   "\v",    "LAST", "last", "12",     "0",   "9",
-        "<a@b>",    "a@b",  "SIZE=", "BODY=", "7BIT", "8BITMIME", "DATA", "RSET", "EHLO", "x",
-        "99999999999999999999", "9223372036854775807", "\xff", "\r", " SIZE=10", "SIZE=", "BODY=x"};
+    static const char *const pieces[] = {"BDAT",
+                                         "bdat",
+                                         "MAIL",
+                                         "RCPT",
+                                         "FROM:",
+                                         "TO:",
+                                         "from",
+                                         ":",
+                                         "<",
+                                         ">",
+                                         "\"",
+                                         "\\",
+                                         " ",
+                                         "\t",
+                                         "\v",
+                                         "LAST",
+                                         "last",
+                                         "12",
+                                         "0",
+                                         "9",
+                                         "<a@b>",
+                                         "a@b",
+                                         "SIZE=",
+                                         "BODY=",
+                                         "7BIT",
+                                         "8BITMIME",
+                                         "DATA",
+                                         "RSET",
+                                         "EHLO",
+                                         "x",
+                                         "99999999999999999999",
+                                         "9223372036854775807",
+                                         "\xff",
+                                         "\r",
+                                         " SIZE=10",
+                                         "SIZE=",
+                                         "BODY=x"};
     size_t length = 0, count = random_below(random, 9);
     for (size_t i = 0; i < count; i++) {
         if (random_below(random, 12) == 0 && length < size) {
@@ -242,13 +290,25 @@ static void test_random_lines(void **state)
 static void test_exact_commands(void **state)
 {
     (void)state;
-    static const char *const exact[] = {
-        "BDAT 86 LAST", "bdat 1", "DATA", "data", "RSET", "QUIT", "NOOP", "MAIL FROM:<>",
-        "MAIL FROM:<a@b> SIZE=1", "RCPT TO:<a@b>", "EHLO mx.example.org", "HELO x"};
+    static const char *const exact[] = {"BDAT 86 LAST",
+                                        "bdat 1",
+                                        "DATA",
+                                        "data",
+                                        "RSET",
+                                        "QUIT",
+                                        "NOOP",
+                                        "MAIL FROM:<>",
+                                        "MAIL FROM:<a@b> SIZE=1",
+                                        "RCPT TO:<a@b>",
+                                        "EHLO mx.example.org",
+                                        "HELO x"};
     static const char *const prose[] = {
-        "", "BDAT", "BDAT is fine", "BDAT 1 2", " DATA", "DATA ", "Data is good", "NOOP x",
-        "Quit.", "Mail from: me", "MAIL FROM:a@b", "RCPT TO:", "EHLO", "HELO my friend", "AUTH x",
-        "HELP", "STARTTLS", "XCLIENT NAME=x", "hello", "Subject: BDAT", "DAT"};
+        "",         "BDAT",           "BDAT is fine",  "BDAT 1 2",
+        " DATA",    "DATA ",          "Data is good",  "NOOP x",
+        "Quit.",    "Mail from: me",  "MAIL FROM:a@b", "RCPT TO:",
+        "EHLO",     "HELO my friend", "AUTH x",        "HELP",
+        "STARTTLS", "XCLIENT NAME=x", "hello",         "Subject: BDAT",
+        "DAT"};
     char line[2060];
     for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++)
         if (!smtp_line_is_exact_command(exact[i], strlen(exact[i])))
@@ -278,8 +338,8 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),        cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_every_cut),    cmocka_unit_test(test_random_lines),
+        cmocka_unit_test(test_cases),          cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_every_cut),      cmocka_unit_test(test_random_lines),
         cmocka_unit_test(test_exact_commands), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
