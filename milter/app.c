@@ -366,6 +366,7 @@ static int open_filter(struct app *app, char *error, size_t error_size)
         .sessions = app->sessions,
         .joins = app->joins,
         .log = app->log,
+        .settings = app->settings,
     };
     bool took_fd = false;
     if (filter_open(&options, app->fds[SOCKET_MILTER], app->settings->milter_socket, &took_fd,
@@ -449,6 +450,7 @@ static void apply_settings(struct app *app, const struct settings *settings)
     log_reconfigure(app->log, settings->log_target, settings->log_level);
     suppression_configure(app->suppression, &settings->suppression);
     sessions_configure(app->sessions, settings);
+    filter_configure(settings);
     if (!tables_set_keywords(app->tables, settings->suppression.keywords))
         log_write(app->log, LOG_LEVEL_ERROR, "out of memory: suppression.keywords stay");
     if (app->store != NULL)

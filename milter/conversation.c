@@ -45,15 +45,6 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
     return b > UINT64_MAX - a ? UINT64_MAX : a + b;
 }
 
-/* Copies client text as printable ASCII; the rest becomes '?'. */
-static void copy_printable(char *target, size_t size, const char *text, size_t length)
-{
-    size_t taken = length < size - 1 ? length : size - 1;
-    for (size_t i = 0; i < taken; i++)
-        target[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-    target[taken] = '\0';
-}
-
 static void clear_result(struct conversation_result *result)
 {
     result->replacement = NULL;
@@ -150,8 +141,8 @@ static void note_line(struct step *step)
     struct transfer *transfer = &step->conversation->transfer;
     if (transfer->followed_by[0] != '\0' || step->conversation->credentials_may_follow)
         return;
-    copy_printable(transfer->followed_by, sizeof(transfer->followed_by), step->line,
-                   step->length);
+    transfer_copy_printable(transfer->followed_by, sizeof(transfer->followed_by), step->line,
+                            step->length);
     if (step->length == 0)
         strcpy(transfer->followed_by, "(an empty line)");
 }
@@ -288,8 +279,8 @@ static void take_mail(struct step *step)
     transfer->has_size = command->has_size;
     transfer->size = command->size;
     transfer->body_type = command->body;
-    copy_printable(transfer->sender, sizeof(transfer->sender), command->argument.text,
-                   command->argument.length);
+    transfer_copy_printable(transfer->sender, sizeof(transfer->sender), command->argument.text,
+                            command->argument.length);
     set_state(conversation, CONVERSATION_ENVELOPE);
 }
 
@@ -298,8 +289,8 @@ static void take_hello(struct step *step)
     struct conversation *conversation = step->conversation;
     if (step->command->malformed)
         return; /* Postfix answers 501 and stays where it was */
-    copy_printable(conversation->helo, sizeof(conversation->helo), step->command->argument.text,
-                   step->command->argument.length);
+    transfer_copy_printable(conversation->helo, sizeof(conversation->helo),
+                            step->command->argument.text, step->command->argument.length);
     reset_message(conversation);
     set_state(conversation, CONVERSATION_GREETED);
 }
@@ -472,9 +463,10 @@ void conversation_admit(struct conversation *conversation, const char *queue_id,
     transfer->admitted = true;
     if (!conversation->has_envelope)
         transfer->whole = false; /* Postfix knows of a MAIL that we did not see */
-    copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id, strlen(queue_id));
-    copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
-                   strlen(client_name));
+    transfer_copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id,
+                            strlen(queue_id));
+    transfer_copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
+                            strlen(client_name));
     if (client == NULL || (conversation->has_client && !conversation->proxied))
         return;
     conversation->client = transfer->client = *client;

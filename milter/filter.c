@@ -10,15 +10,16 @@
 
 #include <libmilter/mfapi.h>
 
+#include "milter/answer.h"
 #include "milter/clock.h"
 #include "milter/content.h"
-#include "milter/limits.h"
-#include "milter/reply.h"
+#include "milter/filter_sendmail.h"
+#include "milter/mta.h"
 
 /* libmilter takes these without const. */
 static char filter_name[] = "bdat-milter";
 static char queue_id_macro[] = "i";
-static char tag_header[] = "X-BDAT-Transfer";
+static char version_macro[] = "v";
 
 /* A macro that no MTA has: asks for none. */
 static char no_macro[] = "{bdat_milter_none}";
@@ -26,15 +27,15 @@ static char no_macro[] = "{bdat_milter_none}";
 /* Debian's libmilter takes a listening descriptor; the longest text is "fd:" and an int. */
 #define FD_TEXT_SIZE 16
 
-/* Everything Postfix need not send. */
+/* What Sendmail need not wait for an answer to. */
+#define STEPS_UNANSWERED                                                                           \
+    (SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_RCPT | SMFIP_NR_DATA | SMFIP_NR_HDR |                \
+     SMFIP_NR_EOH | SMFIP_NR_BODY)
+
+/* Everything Postfix need not send, or wait for. */
 #define STEPS_UNWANTED                                                                             \
     (SMFIP_NOCONNECT | SMFIP_NOHELO | SMFIP_NOMAIL | SMFIP_NORCPT | SMFIP_NOHDRS | SMFIP_NOEOH |    \
      SMFIP_NOUNKNOWN | SMFIP_NR_BODY)
-
-/* Bits of a judgement that name a broken limit. */
-#define EVIDENCE_OF_LIMITS                                                                         \
-    (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK | EVIDENCE_MAX_MESSAGE |        \
-     EVIDENCE_BINARYMIME)
 
 /* What the filter may do to a message, and that it names the macros it wants. */
 static const unsigned long description_flags =
@@ -49,6 +50,9 @@ struct filter_message {
 
 /* One milter connection: an SMTP session. */
 struct filter_connection {
+    enum mta mta;                  /* MTA_AUTO until the connect event shows it */
+    unsigned long steps;           /* what the negotiation agreed on (SMFIP_…) */
+    struct sendmail_client *sendmail; /* its other half if mta is MTA_SENDMAIL */
     bool joined;
     struct join_key key;           /* of the last message that was joined */
     char queue_id[TRANSFER_QUEUE_ID_SIZE]; /* likewise */
@@ -58,6 +62,9 @@ struct filter_connection {
 /* libmilter hands its callbacks no pointer of ours, so the one filter of the process is here. */
 static struct {
     struct filter_options options;
+    enum mta mta; /* option mta */
+    struct mta_memory memory;
+    struct filter_sendmail *sendmail;
     pthread_t thread;
     atomic_bool running;
     atomic_bool stopping;   /* callbacks do nothing any more: what they use may be freed */
@@ -157,17 +164,34 @@ static struct filter_connection *get_connection(SMFICTX *ctx)
 }
 
 /*
- * The queue id at DATA and nothing else. It must not come with later stages: without MAIL events
- * libmilter never clears macros and looks for the latest stage first (smfi_getsymval()), so that
- * the second message of a session would be given the queue id of the first.
+ * Of Postfix the queue id at DATA and nothing else. It must not come with later stages: without
+ * MAIL events libmilter never clears macros and looks for the latest stage first
+ * (smfi_getsymval()), so that the second message of a session would be given the queue id of the
+ * first. Sendmail has it at MAIL. The version is what tells them apart.
  */
-static void ask_for_macros(SMFICTX *ctx)
+static void ask_for_macros(SMFICTX *ctx, enum mta mta)
 {
-    static const int unwanted[] = {SMFIM_CONNECT, SMFIM_HELO, SMFIM_ENVFROM,
-                                   SMFIM_ENVRCPT, SMFIM_EOM,  SMFIM_EOH};
+    static const int unwanted[] = {SMFIM_HELO, SMFIM_ENVRCPT, SMFIM_EOM, SMFIM_EOH};
     smfi_setsymlist(ctx, SMFIM_DATA, queue_id_macro);
+    smfi_setsymlist(ctx, SMFIM_CONNECT, mta == MTA_POSTFIX ? no_macro : version_macro);
+    smfi_setsymlist(ctx, SMFIM_ENVFROM, mta == MTA_POSTFIX ? no_macro : queue_id_macro);
     for (size_t i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++)
         smfi_setsymlist(ctx, unwanted[i], no_macro);
+}
+
+/* What is asked for where it is offered. An unknown server is asked for every event, with
+ * answers to all. */
+static unsigned long choose_steps(enum mta mta)
+{
+    if (mta == MTA_POSTFIX)
+        return STEPS_UNWANTED;
+    return SMFIP_HDR_LEADSPC | (mta == MTA_SENDMAIL ? STEPS_UNANSWERED : 0);
+}
+
+static enum mta expect_mta(void)
+{
+    return filter.mta != MTA_AUTO ? filter.mta
+                                  : mta_expect(&filter.memory, clock_monotonic_ms());
 }
 
 static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
@@ -175,18 +199,126 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
                              unsigned long *wanted_steps, unsigned long *wanted_f2,
                              unsigned long *wanted_f3)
 {
+    enum mta mta = expect_mta();
+    struct filter_connection *connection = get_connection(ctx);
     (void)f2;
     (void)f3;
     atomic_fetch_add(&filter.opened, 1);
     atomic_store(&filter.last_seen_ms, clock_wall_ms());
     *wanted_actions = actions & description_flags;
-    if (actions & SMFIF_SETSYMLIST)
-        ask_for_macros(ctx);
-    *wanted_steps = steps & STEPS_UNWANTED;
+    *wanted_steps = steps & choose_steps(mta);
     *wanted_f2 = *wanted_f3 = 0;
+    if (actions & SMFIF_SETSYMLIST)
+        ask_for_macros(ctx, mta);
+    if (connection != NULL) {
+        connection->steps = *wanted_steps;
+        connection->mta = mta == MTA_POSTFIX ? MTA_POSTFIX : MTA_AUTO;
+    }
     return SMFIS_CONTINUE;
 }
 
+/* The result of a callback whose answer the negotiation may have waived (SMFIP_NR_…). */
+static sfsistat reply_unless(const SMFICTX *ctx, unsigned long waived, sfsistat result)
+{
+    const struct filter_connection *connection = smfi_getpriv((SMFICTX *)ctx);
+    return connection != NULL && (connection->steps & waived) ? SMFIS_NOREPLY : result;
+}
+
+/* The connection's other half, if it is Sendmail's; leave() is to follow then. NULL if it is not,
+ * or the filter is stopping. */
+static struct sendmail_client *enter_sendmail(SMFICTX *ctx)
+{
+    const struct filter_connection *connection = smfi_getpriv(ctx);
+    if (connection == NULL || connection->sendmail == NULL || !enter())
+        return NULL;
+    return connection->sendmail;
+}
+
+static enum mta recognize(SMFICTX *ctx)
+{
+    if (filter.mta != MTA_AUTO)
+        return filter.mta;
+    enum mta mta = mta_recognize(smfi_getsymval(ctx, version_macro));
+    mta_learn(&filter.memory, mta, clock_monotonic_ms());
+    return mta;
+}
+
+static sfsistat on_connect(SMFICTX *ctx, char *name, struct sockaddr *address)
+{
+    struct filter_connection *connection = get_connection(ctx);
+    if (connection != NULL && connection->mta == MTA_AUTO && enter()) {
+        bool header_spaces = (connection->steps & SMFIP_HDR_LEADSPC) != 0;
+        connection->mta = recognize(ctx);
+        if (connection->mta == MTA_SENDMAIL)
+            connection->sendmail =
+                filter_sendmail_connect(filter.sendmail, name, address, header_spaces);
+        leave();
+    }
+    return reply_unless(ctx, SMFIP_NR_CONN, SMFIS_CONTINUE);
+}
+
+static sfsistat on_helo(SMFICTX *ctx, char *name)
+{
+    struct sendmail_client *client = enter_sendmail(ctx);
+    if (client != NULL) {
+        filter_sendmail_helo(client, name);
+        leave();
+    }
+    return reply_unless(ctx, SMFIP_NR_HELO, SMFIS_CONTINUE);
+}
+
+static sfsistat on_mail(SMFICTX *ctx, char **arguments)
+{
+    struct sendmail_client *client = enter_sendmail(ctx);
+    if (client == NULL)
+        return SMFIS_CONTINUE;
+    sfsistat result = filter_sendmail_mail(client, ctx, arguments);
+    leave();
+    return result;
+}
+
+static sfsistat on_rcpt(SMFICTX *ctx, char **arguments)
+{
+    struct sendmail_client *client = enter_sendmail(ctx);
+    (void)arguments;
+    if (client != NULL) {
+        filter_sendmail_rcpt(client);
+        leave();
+    }
+    return reply_unless(ctx, SMFIP_NR_RCPT, SMFIS_CONTINUE);
+}
+
+static sfsistat on_unknown(SMFICTX *ctx, const char *line)
+{
+    struct sendmail_client *client = enter_sendmail(ctx);
+    if (client == NULL)
+        return SMFIS_CONTINUE;
+    sfsistat result = filter_sendmail_unknown(client, ctx, line);
+    leave();
+    return result;
+}
+
+static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
+{
+    struct sendmail_client *client = enter_sendmail(ctx);
+    if (client != NULL) {
+        filter_sendmail_header(client, name, value);
+        leave();
+    }
+    return reply_unless(ctx, SMFIP_NR_HDR, SMFIS_CONTINUE);
+}
+
+static sfsistat on_end_of_header(SMFICTX *ctx)
+{
+    struct sendmail_client *client = enter_sendmail(ctx);
+    if (client != NULL) {
+        filter_sendmail_end_of_header(client);
+        leave();
+    }
+    return reply_unless(ctx, SMFIP_NR_EOH, SMFIS_CONTINUE);
+}
+
+/* Postfix's: lets the message go that did not use BDAT. */
 static sfsistat begin_message(SMFICTX *ctx)
 {
     const char *queue_id = smfi_getsymval(ctx, queue_id_macro);
@@ -210,100 +342,27 @@ static sfsistat begin_message(SMFICTX *ctx)
 
 static sfsistat on_data(SMFICTX *ctx)
 {
-    if (!enter())
-        return SMFIS_ACCEPT;
-    sfsistat result = begin_message(ctx);
-    leave();
-    return result;
+    struct sendmail_client *client = enter_sendmail(ctx);
+    sfsistat result = SMFIS_ACCEPT;
+    if (client != NULL) {
+        filter_sendmail_data(client);
+        result = SMFIS_CONTINUE;
+        leave();
+    } else if (enter()) {
+        result = begin_message(ctx);
+        leave();
+    }
+    return reply_unless(ctx, SMFIP_NR_DATA, result);
 }
 
 static sfsistat on_body(SMFICTX *ctx, unsigned char *data, size_t length)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
-    if (connection != NULL && connection->message.checking)
+    if (connection != NULL && connection->sendmail != NULL)
+        filter_sendmail_body(connection->sendmail, length);
+    else if (connection != NULL && connection->message.checking)
         content_feed(&connection->message.content, (const char *)data, length);
-    return SMFIS_CONTINUE;
-}
-
-/* smfi_setreply() takes % for itself. */
-static void double_percents(const char *text, char *target, size_t size)
-{
-    size_t at = 0;
-    for (; *text != '\0' && at + 2 < size; text++) {
-        if (*text == '%')
-            target[at++] = '%';
-        target[at++] = *text;
-    }
-    target[at] = '\0';
-}
-
-/* Writes "CODE STATUS text" for a refusal by this record's action. */
-static void write_reply(const struct settings *settings, struct record *record)
-{
-    const struct transfer *transfer = &record->transfer;
-    struct reply reply;
-    char error[128], text[REPLY_TEXT_SIZE];
-    unsigned broken = transfer->evidence & EVIDENCE_OF_LIMITS;
-    if (broken != 0 && record->verdict == VERDICT_REFUSED && record->action == ACTION_REJECT) {
-        limits_explain(&settings->limits, transfer, broken, record->reply,
-                       sizeof(record->reply));
-        return;
-    }
-    if (reply_parse(settings->replies[record->verdict], &reply, error, sizeof(error)) != 0)
-        reply = (struct reply){.text = "BDAT transfer does not add up"};
-    reply_complete(&reply, record->verdict, record->action);
-    const struct reply_facts facts = {
-        .declared = (int64_t)transfer->declared,
-        .received = transfer->has_received ? (int64_t)transfer->received : -1,
-        .size = transfer->has_size ? (int64_t)transfer->size : -1,
-        .queue_id = transfer->queue_id,
-        .verdict = record->verdict,
-    };
-    reply_expand(reply.text, &facts, text);
-    snprintf(record->reply, sizeof(record->reply), "%s %s %s", reply.code, reply.status, text);
-}
-
-/* Has libmilter give the reply; the codes stand at fixed places of it. */
-static sfsistat refuse(SMFICTX *ctx, const struct record *record)
-{
-    char code[4], status[12], text[2 * RECORD_REPLY_SIZE];
-    int used = 0;
-    sfsistat result = record->action == ACTION_REJECT ? SMFIS_REJECT : SMFIS_TEMPFAIL;
-    if (sscanf(record->reply, "%3s %11s %n", code, status, &used) != 2)
-        return result;
-    double_percents(record->reply + used, text, sizeof(text));
-    if (smfi_setreply(ctx, code, status, text) != MI_SUCCESS)
-        log_write(filter.options.log, LOG_LEVEL_ERROR, "libmilter does not take the reply \"%s\"",
-                  record->reply);
-    return result;
-}
-
-static sfsistat answer(SMFICTX *ctx, const struct record *record)
-{
-    char words[128];
-    if (record->observed)
-        return SMFIS_ACCEPT;
-    switch (record->action) {
-    case ACTION_TEMPFAIL:
-    case ACTION_REJECT:
-        return refuse(ctx, record);
-    case ACTION_TAG:
-        snprintf(words, sizeof(words), "%s; declared=%llu; received=%llu",
-                 verdict_name(record->verdict), (unsigned long long)record->transfer.declared,
-                 (unsigned long long)record->transfer.received);
-        if (smfi_addheader(ctx, tag_header, words) != MI_SUCCESS)
-            log_write(filter.options.log, LOG_LEVEL_ERROR, "%s: cannot add a header",
-                      record->transfer.queue_id);
-        return SMFIS_ACCEPT;
-    case ACTION_HOLD:
-        snprintf(words, sizeof(words), "bdat-milter: %s", verdict_name(record->verdict));
-        if (smfi_quarantine(ctx, words) != MI_SUCCESS)
-            log_write(filter.options.log, LOG_LEVEL_ERROR, "%s: cannot hold the message",
-                      record->transfer.queue_id);
-        return SMFIS_ACCEPT;
-    default:
-        return SMFIS_ACCEPT;
-    }
+    return reply_unless(ctx, SMFIP_NR_BODY, SMFIS_CONTINUE);
 }
 
 /* Judges by the ledger and the body; fills the record but for its times. */
@@ -317,15 +376,7 @@ static void judge(const struct settings *settings, struct content *content,
     record->transfer.evidence = judgement.evidence;
     record->has_body = true;
     record->body = content->octets;
-    record->observed = settings->mode == MODE_OBSERVE;
-    record->answered = true;
-    record->action = record->transfer.has_client
-                         ? settings_action(settings, &record->transfer.client, record->verdict)
-                         : settings->actions[record->verdict];
-    if (record->observed)
-        record->action = ACTION_ACCEPT;
-    if (record->action >= ACTION_TEMPFAIL)
-        write_reply(settings, record);
+    answer_choose(settings, record);
 }
 
 static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
@@ -346,7 +397,7 @@ static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
     judge(settings, &connection->message.content, record);
     settings_unref(&settings);
     /* Posted before the answer: the loop must know the verdict before Postfix asks on. */
-    sfsistat result = answer(ctx, record);
+    sfsistat result = answer_give(ctx, record, filter.options.log);
     inbox_post(filter.options.inbox, &judged->letter);
     return result;
 }
@@ -354,12 +405,18 @@ static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
 static sfsistat on_end_of_message(SMFICTX *ctx)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
-    if (connection == NULL || !connection->message.checking)
-        return SMFIS_ACCEPT;
-    reset_message(&connection->message);
-    if (!enter())
-        return SMFIS_ACCEPT;
-    sfsistat result = end_message(ctx, connection);
+    struct sendmail_client *client = enter_sendmail(ctx);
+    sfsistat result = SMFIS_ACCEPT;
+    if (client != NULL) {
+        result = filter_sendmail_end_of_message(client, ctx);
+    } else {
+        if (connection == NULL || !connection->message.checking)
+            return result;
+        reset_message(&connection->message);
+        if (!enter())
+            return result;
+        result = end_message(ctx, connection);
+    }
     leave();
     return result;
 }
@@ -369,6 +426,11 @@ static sfsistat on_abort(SMFICTX *ctx)
     struct filter_connection *connection = smfi_getpriv(ctx);
     if (connection != NULL)
         reset_message(&connection->message);
+    struct sendmail_client *client = enter_sendmail(ctx);
+    if (client != NULL) {
+        filter_sendmail_abort(client);
+        leave();
+    }
     return SMFIS_CONTINUE;
 }
 
@@ -395,6 +457,10 @@ static sfsistat on_close(SMFICTX *ctx)
         post_end(connection);
         leave();
     }
+    bool entered = enter_sendmail(ctx) != NULL;
+    filter_sendmail_close(&connection->sendmail, entered);
+    if (entered)
+        leave();
     free(connection);
     smfi_setpriv(ctx, NULL);
     return SMFIS_CONTINUE;
@@ -404,6 +470,13 @@ static struct smfiDesc description = {
     .xxfi_name = filter_name,
     .xxfi_version = SMFI_VERSION,
     .xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
+    .xxfi_connect = on_connect,
+    .xxfi_helo = on_helo,
+    .xxfi_envfrom = on_mail,
+    .xxfi_envrcpt = on_rcpt,
+    .xxfi_unknown = on_unknown,
+    .xxfi_header = on_header,
+    .xxfi_eoh = on_end_of_header,
     .xxfi_body = on_body,
     .xxfi_eom = on_end_of_message,
     .xxfi_abort = on_abort,
@@ -417,6 +490,12 @@ int filter_open(const struct filter_options *options, int fd, const char *path, 
 {
     char descriptor[FD_TEXT_SIZE];
     filter.options = *options;
+    filter.mta = options->settings->mta;
+    filter.sendmail = filter_sendmail_new(options);
+    if (filter.sendmail == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return -1;
+    }
     if (smfi_register(description) != MI_SUCCESS) {
         snprintf(error, error_size, "libmilter does not take the registration");
         return -1;
@@ -432,6 +511,11 @@ int filter_open(const struct filter_options *options, int fd, const char *path, 
         return -1;
     }
     return 0;
+}
+
+void filter_configure(const struct settings *settings)
+{
+    filter_sendmail_configure(filter.sendmail, settings);
 }
 
 static void *run(void *unused)

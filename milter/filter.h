@@ -1,5 +1,6 @@
 /*
- * The milter (libmilter).
+ * The milter (libmilter): its registration, and what it does for Postfix. Sendmail's sessions are
+ * handed on to filter_sendmail.h.
  *
  * Of Postfix it asks no event but DATA, body and end of message: whatever else is known comes
  * from the tables and the policy service. A message that did not use BDAT is let go at DATA.
@@ -23,6 +24,7 @@ struct filter_options {
     struct sessions *sessions; /* not touched by the callbacks, only by their letters */
     struct joins *joins;
     struct log *log;
+    const struct settings *settings; /* of Sendmail's sessions until filter_configure() */
 };
 
 /* Registers with libmilter and has it take the listening socket: the descriptor `fd` where the
@@ -30,6 +32,10 @@ struct filter_options {
  * One filter per process, as libmilter has it. Returns 0, or -1 with a text in `error`. */
 int filter_open(const struct filter_options *options, int fd, const char *path, bool *took_fd,
                 char *error, size_t error_size) __attribute__((warn_unused_result));
+
+/* Sendmail's sessions that begin from now on work by these settings; those of Postfix get theirs
+ * from `sessions`. Takes a reference. Option mta stays as it was. */
+void filter_configure(const struct settings *settings);
 
 /* Starts libmilter's threads. 0, or -1 when no thread can be made. */
 int filter_start(void) __attribute__((warn_unused_result));

@@ -70,7 +70,8 @@ json_t *json_record(const struct record *record)
         "recipients", (json_int_t)transfer->recipients, "last", transfer->last, "reply",
         text_or_null(record->reply), "followed_by", text_or_null(transfer->followed_by),
         "since_last_bdat_ms", (json_int_t)record->since_chunk_ms, "strikes",
-        (json_int_t)verdict_strikes(record->verdict), "mode", "bdat", "observed",
+        (json_int_t)verdict_strikes(record->verdict), "mode",
+        transfer->mode == TRANSFER_DATA ? "data" : "bdat", "observed",
         record->observed);
     if (more == NULL || rest == NULL || json_object_update(object, more) != 0 ||
         json_object_update(object, rest) != 0) {

@@ -203,7 +203,7 @@ const struct option options[] = {
     REPLY("replies.dot_stuffed", VERDICT_DOT_STUFFED,
           "BDAT message ends in a lone dot, as only DATA wants it"),
     REPLY("replies.size_exceeded", VERDICT_SIZE_EXCEEDED,
-          "BDAT declared %d octets, but SIZE announced %s"),
+          "message of %r octets, but SIZE announced %s"),
     REPLY("replies.refused", VERDICT_REFUSED, "BDAT transfer of %d octets is beyond a local limit"),
     REPLY("replies.desynchronized", VERDICT_DESYNCHRONIZED,
           "BDAT chunk was not as long as declared; please retry"),

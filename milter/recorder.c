@@ -49,6 +49,11 @@ static void format_client(const struct transfer *transfer, char *text, size_t si
              transfer->client_name[0] != '\0' ? transfer->client_name : "unknown", address);
 }
 
+static const char *mode_of(const struct transfer *transfer)
+{
+    return transfer->mode == TRANSFER_DATA ? "data" : "bdat";
+}
+
 /* Faults of the client are warnings, the rest is one line of information. */
 static enum log_level level_of(const struct record *record)
 {
@@ -79,10 +84,11 @@ static void log_record(struct recorder *recorder, const struct record *record, c
         {"BDAT_VERDICT", verdict_name(record->verdict)},
     };
     log_write_fields(recorder->log, level, fields, sizeof(fields) / sizeof(fields[0]),
-                     "%s: client=%s helo=<%s> mode=bdat chunks=%" PRIu64 " declared=%" PRIu64
+                     "%s: client=%s helo=<%s> mode=%s chunks=%" PRIu64 " declared=%" PRIu64
                      " received=%s drift=%s verdict=%s action=%s%s%s%s",
-                     queue_id, client, transfer->helo, transfer->chunk_count, transfer->declared,
-                     received, drift, verdict_name(record->verdict), action, evidence,
+                     queue_id, client, transfer->helo, mode_of(transfer), transfer->chunk_count,
+                     transfer->declared, received, drift, verdict_name(record->verdict), action,
+                     evidence,
                      record->observed ? " mode=observe" : "", note);
 }
 
@@ -96,6 +102,14 @@ static void tell_followers(struct recorder *recorder, const struct record *recor
     }
 }
 
+static void add_octets(struct record_counts *counts, const struct transfer *transfer)
+{
+    counts->chunks += transfer->chunk_count;
+    counts->declared_octets += transfer->declared;
+    if (transfer->has_received)
+        counts->received_octets += transfer->received;
+}
+
 void recorder_add(struct recorder *recorder, const struct record *record)
 {
     struct record *slot = &recorder->ring[recorder->added++ % RECORDER_RING_SIZE];
@@ -103,10 +117,8 @@ void recorder_add(struct recorder *recorder, const struct record *record)
     recorder->counts.verdicts[record->verdict]++;
     if (record->answered)
         recorder->counts.actions[record->action]++;
-    recorder->counts.chunks += record->transfer.chunk_count;
-    recorder->counts.declared_octets += record->transfer.declared;
-    if (record->transfer.has_received)
-        recorder->counts.received_octets += record->transfer.received;
+    if (record->transfer.mode != TRANSFER_DATA)
+        add_octets(&recorder->counts, &record->transfer);
     log_record(recorder, slot, "");
     tell_followers(recorder, slot);
 }

@@ -36,6 +36,7 @@ struct sessions {
     uint64_t commands;        /* command lookups */
     uint64_t policy_joined;   /* policy requests that met their session */
     uint64_t policy_requests;
+    size_t others;            /* Sendmail's sessions alive now */
     uint64_t strangers;       /* peers without a usable pid */
     int64_t next_warning_ms;
     char unjoined[UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
@@ -537,6 +538,32 @@ const char *sessions_hint(const struct sessions *sessions)
     return lately ? explain_unjoined(sessions) : NULL;
 }
 
+/* ---- Sendmail ---- */
+
+void sessions_begin_other(struct sessions *sessions)
+{
+    sessions->counts.total++;
+    sessions->others++;
+}
+
+void sessions_end_other(struct sessions *sessions, enum session_mode mode)
+{
+    sessions->others--;
+    sessions->counts.modes[mode]++;
+}
+
+void sessions_take_data(struct sessions *sessions)
+{
+    recorder_count_data(sessions->options.recorder);
+}
+
+void sessions_take_record(struct sessions *sessions, struct record *record)
+{
+    fill_times(record);
+    recorder_add(sessions->options.recorder, record);
+    keep_incident(sessions, record);
+}
+
 void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation)
 {
     struct session *session = find_session(sessions, pid);
@@ -578,7 +605,7 @@ static void count_active(void *context, const struct session_view *view)
 struct session_counts sessions_counts(const struct sessions *sessions)
 {
     struct session_counts counts = sessions->counts;
-    counts.active = 0;
+    counts.active = sessions->others;
     sessions_visit(sessions, count_active, &counts);
     return counts;
 }

@@ -66,6 +66,13 @@ void sessions_take_judged(struct sessions *sessions, struct judged_letter *judge
 /* The milter saw a message that nobody else told of; `queue_id` may be "". */
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id);
 
+/* Sendmail's sessions, of which only the milter knows: one has begun, one that used BDAT like that
+ * is over, a DATA message went through, a BDAT or a message with a wrong SIZE is to be recorded. */
+void sessions_begin_other(struct sessions *sessions);
+void sessions_end_other(struct sessions *sessions, enum session_mode mode);
+void sessions_take_data(struct sessions *sessions);
+void sessions_take_record(struct sessions *sessions, struct record *record);
+
 /* The session is over: the milter's connection was closed, or a peer without a pid is gone. */
 void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation);
 void sessions_drop(struct sessions *sessions, int64_t pid);

@@ -15,12 +15,12 @@
 #include <sys/types.h>
 
 #include "milter/log.h"
+#include "milter/mta.h"
 #include "milter/network.h"
 #include "milter/rules.h"
 #include "milter/verdict.h"
 
 enum mode { MODE_ENFORCE, MODE_OBSERVE };
-enum mta { MTA_AUTO, MTA_POSTFIX, MTA_SENDMAIL };
 enum store_type { STORE_NONE, STORE_SQLITE };
 
 /* limits{}: octets and counts; 0 = no limit. */

@@ -33,6 +33,14 @@ void transfer_add_chunk(struct transfer *transfer, uint64_t octets, bool last, i
     transfer->command_followed = false;
 }
 
+void transfer_copy_printable(char *target, size_t size, const char *text, size_t length)
+{
+    size_t taken = length < size - 1 ? length : size - 1;
+    for (size_t i = 0; i < taken; i++)
+        target[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+    target[taken] = '\0';
+}
+
 int64_t transfer_drift(const struct transfer *transfer)
 {
     if (!transfer->has_received)

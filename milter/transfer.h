@@ -52,7 +52,7 @@ struct transfer {
     int64_t started_wall_ms;  /* wall clock, milliseconds since the epoch, at the first chunk */
     int64_t started_ms;       /* monotonic, likewise */
     int64_t last_chunk_ms;    /* monotonic, at the last BDAT command or DATA */
-    uint64_t declared;        /* D, octets; saturates */
+    uint64_t declared;        /* D, octets; saturates. Of DATA messages: what SIZE said */
     uint64_t chunk_count;
     uint64_t chunks[TRANSFER_CHUNKS_KEPT];
     bool last;                /* LAST was declared */
@@ -75,6 +75,10 @@ void transfer_reset(struct transfer *transfer);
 
 /* Adds one chunk of `octets` at the monotonic time now_ms. */
 void transfer_add_chunk(struct transfer *transfer, uint64_t octets, bool last, int64_t now_ms);
+
+/* Copies client text as printable ASCII, with its NUL, cut to `size` octets; the rest becomes '?'.
+ * For the texts of a transfer. */
+void transfer_copy_printable(char *target, size_t size, const char *text, size_t length);
 
 /* R - D; 0 while R is unknown. */
 int64_t transfer_drift(const struct transfer *transfer);

@@ -6,8 +6,8 @@ milter=${srcdir:-.}/milter
 core=$(sed -n '/^milter_libcore_a_SOURCES/,/[^\\]$/p' "$milter/milter.am" | tr ' \t' '\n\n' |
     sed -n 's/^milter\/\(.*\)\.c$/\1/p')
 interfaces='log settings'
-allowed=' assert ctype inttypes limits stdarg stdbool stddef stdint stdio stdlib string strings
- arpa/inet immintrin netinet/in sys/queue sys/socket sys/types '
+allowed=' assert ctype inttypes limits stdarg stdatomic stdbool stddef stdint stdio stdlib string
+ strings arpa/inet immintrin netinet/in sys/queue sys/socket sys/types '
 input_output='\b(printf|fprintf|open|read|write|socket|send|recv|fopen|getenv|time) *\('
 failed=0
 

@@ -1,0 +1,284 @@
+#include "config.h"
+
+#include "milter/filter_sendmail.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "milter/answer.h"
+#include "milter/clock.h"
+#include "milter/sendmail_session.h"
+
+/* libmilter takes it without const. */
+static char queue_id_macro[] = "i";
+
+/* The reply code that makes Sendmail end the session. */
+static const char closing_code[] = "421";
+
+struct filter_sendmail {
+    struct filter_options options;
+    pthread_mutex_t lock;
+    const struct settings *settings; /* of new sessions; under the lock */
+};
+
+struct sendmail_client {
+    struct filter_sendmail *shared;
+    const struct settings *settings; /* those the session began with */
+    struct sendmail_session session;
+    struct record answered; /* the latest answer to the BDATs of the message at hand */
+};
+
+/* Said to the loop. */
+enum note { NOTE_BEGUN, NOTE_DATA, NOTE_ENDED };
+
+struct note_letter {
+    struct letter letter;
+    struct sessions *sessions;
+    enum note note;
+    enum session_mode mode; /* NOTE_ENDED: how the session used BDAT */
+};
+
+struct record_letter {
+    struct letter letter;
+    struct sessions *sessions;
+    struct record record;
+};
+
+static void deliver_note(void *context, struct letter *letter)
+{
+    struct note_letter *note = (struct note_letter *)letter;
+    (void)context;
+    if (note->note == NOTE_BEGUN)
+        sessions_begin_other(note->sessions);
+    else if (note->note == NOTE_DATA)
+        sessions_take_data(note->sessions);
+    else
+        sessions_end_other(note->sessions, note->mode);
+    free(note);
+}
+
+static void deliver_record(void *context, struct letter *letter)
+{
+    struct record_letter *posted = (struct record_letter *)letter;
+    (void)context;
+    sessions_take_record(posted->sessions, &posted->record);
+    free(posted);
+}
+
+static void complain_of_memory(const struct filter_options *options)
+{
+    log_write(options->log, LOG_LEVEL_ERROR, "out of memory: something goes unrecorded");
+}
+
+static void post_note(const struct sendmail_client *client, enum note what)
+{
+    const struct filter_options *options = &client->shared->options;
+    struct note_letter *note = calloc(1, sizeof(*note));
+    if (note == NULL) {
+        complain_of_memory(options);
+        return;
+    }
+    note->letter.deliver = deliver_note;
+    note->sessions = options->sessions;
+    note->note = what;
+    note->mode = sendmail_session_mode(&client->session);
+    inbox_post(options->inbox, &note->letter);
+}
+
+static void post_record(const struct sendmail_client *client, const struct record *record)
+{
+    const struct filter_options *options = &client->shared->options;
+    struct record_letter *posted = calloc(1, sizeof(*posted));
+    if (posted == NULL) {
+        complain_of_memory(options);
+        return;
+    }
+    posted->letter.deliver = deliver_record;
+    posted->sessions = options->sessions;
+    posted->record = *record;
+    inbox_post(options->inbox, &posted->letter);
+}
+
+struct filter_sendmail *filter_sendmail_new(const struct filter_options *options)
+{
+    struct filter_sendmail *shared = calloc(1, sizeof(*shared));
+    if (shared == NULL)
+        return NULL;
+    shared->options = *options;
+    if (pthread_mutex_init(&shared->lock, NULL) != 0) {
+        free(shared);
+        return NULL;
+    }
+    filter_sendmail_configure(shared, options->settings);
+    return shared;
+}
+
+void filter_sendmail_configure(struct filter_sendmail *shared, const struct settings *settings)
+{
+    const struct settings *taken = settings_ref(settings);
+    pthread_mutex_lock(&shared->lock);
+    const struct settings *old = shared->settings;
+    shared->settings = taken;
+    pthread_mutex_unlock(&shared->lock);
+    settings_unref(&old);
+}
+
+static bool find_address(const struct sockaddr *from, struct address *address)
+{
+    char text[INET6_ADDRSTRLEN];
+    const void *octets = NULL;
+    if (from != NULL && from->sa_family == AF_INET)
+        octets = &((const struct sockaddr_in *)(const void *)from)->sin_addr;
+    else if (from != NULL && from->sa_family == AF_INET6)
+        octets = &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
+    return octets != NULL && inet_ntop(from->sa_family, octets, text, sizeof(text)) != NULL &&
+           address_parse(text, strlen(text), address);
+}
+
+struct sendmail_client *filter_sendmail_connect(struct filter_sendmail *shared, const char *name,
+                                                const struct sockaddr *address,
+                                                bool header_spaces)
+{
+    struct address known;
+    struct sendmail_client *client = calloc(1, sizeof(*client));
+    if (client == NULL) {
+        complain_of_memory(&shared->options);
+        return NULL;
+    }
+    client->shared = shared;
+    pthread_mutex_lock(&shared->lock);
+    client->settings = settings_ref(shared->settings);
+    pthread_mutex_unlock(&shared->lock);
+    sendmail_session_begin(&client->session, name,
+                           find_address(address, &known) ? &known : NULL, header_spaces);
+    post_note(client, NOTE_BEGUN);
+    return client;
+}
+
+static struct sendmail_time get_time(void)
+{
+    return (struct sendmail_time){clock_monotonic_ms(), clock_wall_ms()};
+}
+
+/* The BDATs of the message at hand are over: one record for all of them. The envelope stays. */
+static void settle_bdat(struct sendmail_client *client)
+{
+    if (!sendmail_session_has_bdat(&client->session))
+        return;
+    client->answered.transfer = client->session.transfer;
+    post_record(client, &client->answered);
+    sendmail_session_end_bdat(&client->session);
+}
+
+static void settle(struct sendmail_client *client)
+{
+    settle_bdat(client);
+    sendmail_session_reset(&client->session);
+}
+
+/* Answers a BDAT, or a BODY=BINARYMIME. */
+static sfsistat answer_not_offered(struct sendmail_client *client, SMFICTX *ctx)
+{
+    struct record *record = &client->answered;
+    *record = (struct record){.transfer = client->session.transfer,
+                              .verdict = VERDICT_NOT_OFFERED};
+    answer_choose(client->settings, record);
+    if (record->action == ACTION_TEMPFAIL) /* whatever 4xx `replies` has: none other ends it */
+        memcpy(record->reply, closing_code, sizeof(closing_code) - 1);
+    else if (record->action != ACTION_REJECT)
+        record->action = ACTION_ACCEPT; /* there is no message to tag or hold */
+    sfsistat result = answer_give(ctx, record, client->shared->options.log);
+    if (client->session.transfer.last || record->action == ACTION_TEMPFAIL)
+        settle_bdat(client);
+    return result == SMFIS_ACCEPT ? SMFIS_CONTINUE : result;
+}
+
+void filter_sendmail_helo(struct sendmail_client *client, const char *name)
+{
+    settle(client);
+    sendmail_session_helo(&client->session, name);
+}
+
+sfsistat filter_sendmail_mail(struct sendmail_client *client, SMFICTX *ctx, char **arguments)
+{
+    const struct sendmail_time time = get_time();
+    settle(client);
+    if (sendmail_session_mail(&client->session, arguments, smfi_getsymval(ctx, queue_id_macro),
+                              &time))
+        return answer_not_offered(client, ctx);
+    return SMFIS_CONTINUE;
+}
+
+void filter_sendmail_rcpt(struct sendmail_client *client)
+{
+    sendmail_session_rcpt(&client->session);
+}
+
+sfsistat filter_sendmail_unknown(struct sendmail_client *client, SMFICTX *ctx, const char *line)
+{
+    const struct sendmail_time time = get_time();
+    if (!sendmail_session_unknown(&client->session, line, &time))
+        return SMFIS_CONTINUE;
+    return answer_not_offered(client, ctx);
+}
+
+void filter_sendmail_data(struct sendmail_client *client)
+{
+    const struct sendmail_time time = get_time();
+    settle_bdat(client);
+    sendmail_session_data(&client->session, &time);
+}
+
+void filter_sendmail_header(struct sendmail_client *client, const char *name, const char *value)
+{
+    sendmail_session_header(&client->session, name, value);
+}
+
+void filter_sendmail_end_of_header(struct sendmail_client *client)
+{
+    sendmail_session_end_of_header(&client->session);
+}
+
+void filter_sendmail_body(struct sendmail_client *client, size_t length)
+{
+    sendmail_session_body(&client->session, length);
+}
+
+sfsistat filter_sendmail_end_of_message(struct sendmail_client *client, SMFICTX *ctx)
+{
+    sfsistat result = SMFIS_CONTINUE;
+    if (sendmail_session_exceeds_size(&client->session, client->settings->limits.size_slack)) {
+        struct record record = {.transfer = client->session.transfer,
+                                .verdict = VERDICT_SIZE_EXCEEDED};
+        answer_choose(client->settings, &record);
+        result = answer_give(ctx, &record, client->shared->options.log);
+        post_record(client, &record);
+    }
+    post_note(client, NOTE_DATA);
+    sendmail_session_reset(&client->session);
+    return result;
+}
+
+void filter_sendmail_abort(struct sendmail_client *client)
+{
+    settle(client);
+}
+
+void filter_sendmail_close(struct sendmail_client **client, bool tell)
+{
+    struct sendmail_client *old = *client;
+    if (old == NULL)
+        return;
+    if (tell) {
+        settle(old);
+        post_note(old, NOTE_ENDED);
+    }
+    settings_unref(&old->settings);
+    free(old);
+    *client = NULL;
+}
