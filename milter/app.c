@@ -180,6 +180,21 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
     notify_status(app->sessions, app->recorder, app->suppression);
 }
 
+static void on_settle(evutil_socket_t fd, short what, void *context)
+{
+    struct app *app = context;
+    (void)fd;
+    (void)what;
+    sessions_settle(app->sessions);
+}
+
+static void want_settle(void *context)
+{
+    static const struct timeval soon = {0, SESSIONS_SETTLE_MS * 1000};
+    struct app *app = context;
+    event_base_once(app->base, -1, EV_TIMEOUT, on_settle, app, &soon);
+}
+
 static void on_suppression_sweep(evutil_socket_t fd, short what, void *context)
 {
     struct app *app = context;
@@ -326,6 +341,7 @@ static int open_state(struct app *app, char *error, size_t error_size)
         .joins = app->joins,
         .recorder = app->recorder,
         .suppression = app->suppression,
+        .want_settle = want_settle,
         .save_client = save_client,
         .save_incident = save_incident,
         .context = app,

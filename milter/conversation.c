@@ -515,6 +515,21 @@ void conversation_take_judgement(struct conversation *conversation, uint64_t tra
     conversation->judgement = *judgement;
 }
 
+void conversation_take_abort(struct conversation *conversation, int64_t now_ms)
+{
+    if (conversation->transfer.aborted_ms == 0)
+        conversation->transfer.aborted_ms = now_ms;
+}
+
+bool conversation_is_in_the_air(const struct conversation *conversation)
+{
+    const struct transfer *transfer = &conversation->transfer;
+    return (conversation->state == CONVERSATION_CHUNKS ||
+            conversation->state == CONVERSATION_LAST) &&
+           !conversation->judged && transfer->admitted && !transfer->has_received &&
+           !transfer->command_followed;
+}
+
 void conversation_end(struct conversation *conversation, const struct conversation_rules *rules,
                       const struct hooks_seen *seen, int64_t now_ms,
                       struct conversation_result *result)

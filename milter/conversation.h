@@ -124,6 +124,13 @@ void conversation_join_milter(struct conversation *conversation);
 void conversation_take_judgement(struct conversation *conversation, uint64_t transfer_id,
                                  const struct judgement *judgement);
 
+/* Postfix took the message at hand back from the milter. */
+void conversation_take_abort(struct conversation *conversation, int64_t now_ms);
+
+/* True if the end of the session would now leave a transfer in the air: announced, taken by
+ * Postfix, and neither arrived nor given up. */
+bool conversation_is_in_the_air(const struct conversation *conversation);
+
 /* The session is over (connection closed, next client, process gone). Idempotent. */
 void conversation_end(struct conversation *conversation, const struct conversation_rules *rules,
                       const struct hooks_seen *seen, int64_t now_ms,

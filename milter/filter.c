@@ -79,6 +79,7 @@ struct end_letter {
     struct letter letter;
     int64_t pid;
     uint64_t generation;
+    int64_t at_ms; /* monotonic */
 };
 struct unjoined_letter {
     struct letter letter;
@@ -89,7 +90,15 @@ static void deliver_end(void *context, struct letter *letter)
 {
     struct end_letter *end = (struct end_letter *)letter;
     (void)context;
-    sessions_end(filter.options.sessions, end->pid, end->generation);
+    sessions_end(filter.options.sessions, end->pid, end->generation, end->at_ms);
+    free(end);
+}
+
+static void deliver_abort(void *context, struct letter *letter)
+{
+    struct end_letter *end = (struct end_letter *)letter;
+    (void)context;
+    sessions_take_abort(filter.options.sessions, end->pid, end->generation, end->at_ms);
     free(end);
 }
 
@@ -421,11 +430,33 @@ static sfsistat on_end_of_message(SMFICTX *ctx)
     return result;
 }
 
+/* Tells the loop of an abort or a close, unless a command has shown it that the message is
+ * over. */
+static void post_end(const struct filter_connection *connection,
+                     void (*deliver)(void *, struct letter *))
+{
+    if (!connection->joined || !enter())
+        return;
+    struct end_letter *end = NULL;
+    if (joins_is_open(filter.options.joins, connection->queue_id))
+        end = make_letter(sizeof(*end), deliver);
+    if (end != NULL) {
+        end->pid = connection->key.pid;
+        end->generation = connection->key.generation;
+        end->at_ms = clock_monotonic_ms();
+        inbox_post(filter.options.inbox, &end->letter);
+    }
+    leave();
+}
+
 static sfsistat on_abort(SMFICTX *ctx)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
-    if (connection != NULL)
-        reset_message(&connection->message);
+    if (connection == NULL)
+        return SMFIS_CONTINUE;
+    if (connection->message.checking)
+        post_end(connection, deliver_abort);
+    reset_message(&connection->message);
     struct sendmail_client *client = enter_sendmail(ctx);
     if (client != NULL) {
         filter_sendmail_abort(client);
@@ -434,29 +465,13 @@ static sfsistat on_abort(SMFICTX *ctx)
     return SMFIS_CONTINUE;
 }
 
-/* Tells the loop, unless a command has shown it that the message is over. */
-static void post_end(const struct filter_connection *connection)
-{
-    if (!joins_is_open(filter.options.joins, connection->queue_id))
-        return;
-    struct end_letter *end = make_letter(sizeof(*end), deliver_end);
-    if (end == NULL)
-        return;
-    end->pid = connection->key.pid;
-    end->generation = connection->key.generation;
-    inbox_post(filter.options.inbox, &end->letter);
-}
-
 static sfsistat on_close(SMFICTX *ctx)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
     atomic_fetch_add(&filter.closed, 1);
     if (connection == NULL)
         return SMFIS_CONTINUE;
-    if (connection->joined && enter()) {
-        post_end(connection);
-        leave();
-    }
+    post_end(connection, deliver_end);
     bool entered = enter_sendmail(ctx) != NULL;
     filter_sendmail_close(&connection->sendmail, entered);
     if (entered)

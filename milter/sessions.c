@@ -1,12 +1,16 @@
+#include "config.h"
+
 #include "milter/sessions.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "milter/clock.h"
 #include "milter/limits.h"
@@ -24,6 +28,8 @@ struct session {
     int64_t pid;
     const struct settings *settings;
     struct conversation_rules rules;
+    LIST_ENTRY(session) ending; /* in sessions.endings if ended_ms is set */
+    int64_t ended_ms;   /* monotonic, when the session was over; 0 = it is not, or is settled */
     bool unverified;    /* counted as such */
     bool had_queue_id;  /* the policy service has named a queue id in this session */
     struct conversation conversation;
@@ -41,6 +47,7 @@ struct sessions {
     int64_t next_warning_ms;
     char unjoined[UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
     unsigned unjoined_next;
+    LIST_HEAD(, session) endings; /* over, with a transfer in the air, to be judged soon */
     LIST_HEAD(, session) buckets[BUCKETS];
 };
 
@@ -57,6 +64,8 @@ struct sessions *sessions_new(const struct sessions_options *options,
 
 static void free_session(struct session *session)
 {
+    if (session->ended_ms > 0)
+        LIST_REMOVE(session, ending);
     LIST_REMOVE(session, link);
     settings_unref(&session->settings);
     free(session);
@@ -295,14 +304,19 @@ static struct hooks_seen find_hooks(const struct sessions *sessions,
     };
 }
 
+/* The one place where a session ends. */
 static void end_session(struct sessions *sessions, struct session *session)
 {
     struct conversation *conversation = &session->conversation;
     struct conversation_result result;
     struct hooks_seen seen = find_hooks(sessions, conversation);
+    int64_t ended_ms = session->ended_ms > 0 ? session->ended_ms : clock_monotonic_ms();
+    if (session->ended_ms > 0)
+        LIST_REMOVE(session, ending);
+    session->ended_ms = 0;
     if (conversation->state == CONVERSATION_ENDED)
         return;
-    conversation_end(conversation, &session->rules, &seen, clock_monotonic_ms(), &result);
+    conversation_end(conversation, &session->rules, &seen, ended_ms, &result);
     settle(sessions, session, &result);
     sessions->counts.modes[conversation_mode(conversation)]++;
 }
@@ -344,6 +358,8 @@ const char *sessions_take_command(struct sessions *sessions, int64_t pid, const 
         sessions->strangers++;
     if (session == NULL)
         return NULL;
+    if (session->ended_ms > 0)
+        end_session(sessions, session);
     struct conversation *conversation = &session->conversation;
     bool over = conversation->state == CONVERSATION_ENDED;
     struct hooks_seen seen = find_hooks(sessions, conversation);
@@ -564,11 +580,57 @@ void sessions_take_record(struct sessions *sessions, struct record *record)
     keep_incident(sessions, record);
 }
 
-void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation)
+/* The session that a word of the milter's is meant for; NULL if another has begun since. */
+static struct session *find_generation(const struct sessions *sessions, int64_t pid,
+                                       uint64_t generation)
 {
     struct session *session = find_session(sessions, pid);
-    if (session != NULL && session->conversation.generation == generation)
+    return session != NULL && session->conversation.generation == generation ? session : NULL;
+}
+
+void sessions_take_abort(struct sessions *sessions, int64_t pid, uint64_t generation,
+                         int64_t at_ms)
+{
+    struct session *session = find_generation(sessions, pid, generation);
+    if (session != NULL)
+        conversation_take_abort(&session->conversation, at_ms);
+}
+
+void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation, int64_t at_ms)
+{
+    struct session *session = find_generation(sessions, pid, generation);
+    if (session == NULL || session->ended_ms > 0)
+        return;
+    if (!conversation_is_in_the_air(&session->conversation)) {
         end_session(sessions, session);
+        return;
+    }
+    session->ended_ms = at_ms;
+    LIST_INSERT_HEAD(&sessions->endings, session, ending);
+    if (sessions->options.want_settle != NULL)
+        sessions->options.want_settle(sessions->options.context);
+}
+
+/* True once the process has ended, reaped or not. */
+static bool process_is_gone(int64_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (fd < 0)
+        return errno == ESRCH;
+    struct pollfd exited = {.fd = fd, .events = POLLIN};
+    bool gone = poll(&exited, 1, 0) > 0;
+    close(fd);
+    return gone;
+}
+
+void sessions_settle(struct sessions *sessions)
+{
+    struct session *session;
+    while ((session = LIST_FIRST(&sessions->endings)) != NULL) {
+        session->conversation.transfer.server_gone =
+            session->pid > 0 && process_is_gone(session->pid);
+        end_session(sessions, session);
+    }
 }
 
 void sessions_drop(struct sessions *sessions, int64_t pid)
@@ -582,11 +644,13 @@ void sessions_drop(struct sessions *sessions, int64_t pid)
 
 void sessions_sweep(struct sessions *sessions)
 {
+    sessions_settle(sessions);
     for (size_t i = 0; i < BUCKETS; i++) {
         struct session *session = LIST_FIRST(&sessions->buckets[i]);
         while (session != NULL) {
             struct session *next = LIST_NEXT(session, link);
-            if (session->pid > 0 && kill((pid_t)session->pid, 0) != 0 && errno == ESRCH) {
+            if (session->pid > 0 && process_is_gone(session->pid)) {
+                session->conversation.transfer.server_gone = true;
                 end_session(sessions, session);
                 free_session(session);
             }

@@ -31,6 +31,8 @@ struct sessions_options {
     struct suppression *suppression;
     /* A client's state changed in a way to be stored; may be NULL. */
     void (*save_client)(void *context, const struct suppression_change *change);
+    /* sessions_settle() is wanted in SESSIONS_SETTLE_MS; may be NULL: then at the next sweep. */
+    void (*want_settle)(void *context);
     /* An incident is to be kept; may be NULL. */
     void (*save_incident)(void *context, const struct record *record);
     void *context;
@@ -73,8 +75,16 @@ void sessions_end_other(struct sessions *sessions, enum session_mode mode);
 void sessions_take_data(struct sessions *sessions);
 void sessions_take_record(struct sessions *sessions, struct record *record);
 
-/* The session is over: the milter's connection was closed, or a peer without a pid is gone. */
-void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation);
+/* Postfix took the message at hand back from the milter, at the monotonic time at_ms. */
+void sessions_take_abort(struct sessions *sessions, int64_t pid, uint64_t generation,
+                         int64_t at_ms);
+
+/* The session is over: the milter's connection was closed at at_ms, or a peer without a pid is
+ * gone. If a transfer is in the air then, it is judged a moment later, when it shows whether
+ * the smtpd process itself has gone: that is not the client's fault. */
+#define SESSIONS_SETTLE_MS 250
+void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation, int64_t at_ms);
+void sessions_settle(struct sessions *sessions);
 void sessions_drop(struct sessions *sessions, int64_t pid);
 
 /* Ends the sessions of smtpd processes that are gone; to be called every few seconds. */

@@ -196,6 +196,15 @@ struct judgement transfer_judge_message(const struct transfer *transfer,
     return result;
 }
 
+/* Postfix gives a message back (milter abort) when it refuses it, and when the session is over.
+ * If the session lasted longer than this afterwards, it was a refusal, milliseconds. */
+#define ABORT_GRACE_MS 50
+
+static bool was_refused(const struct transfer *transfer, int64_t now_ms)
+{
+    return transfer->aborted_ms > 0 && now_ms - transfer->aborted_ms >= ABORT_GRACE_MS;
+}
+
 /* The octets were announced, Postfix took the transfer, and then the session was over. */
 static enum verdict judge_vanished(const struct transfer *transfer, int64_t now_ms,
                                    int64_t stall_seconds)
@@ -209,6 +218,8 @@ struct judgement transfer_judge_ending(const struct transfer *transfer,
                                        int64_t now_ms, int64_t stall_seconds)
 {
     struct judgement result = {VERDICT_FAILED_ELSEWHERE, transfer->evidence};
+    if (transfer->server_gone)
+        result.evidence |= EVIDENCE_SERVER_GONE;
     if (!transfer->offered)
         result.verdict = VERDICT_NOT_OFFERED;
     else if (transfer->evidence & EVIDENCE_LIMITS)
@@ -222,6 +233,8 @@ struct judgement transfer_judge_ending(const struct transfer *transfer,
         result.verdict = VERDICT_DESYNCHRONIZED;
     else if (transfer->has_received)
         result.verdict = seen->milter ? VERDICT_FAILED_ELSEWHERE : VERDICT_UNVERIFIED;
+    else if (transfer->server_gone || was_refused(transfer, now_ms))
+        result.verdict = VERDICT_FAILED_ELSEWHERE;
     else if (ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed)
         result.verdict = judge_vanished(transfer, now_ms, stall_seconds);
     else if (!transfer->last)

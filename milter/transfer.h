@@ -52,6 +52,7 @@ struct transfer {
     int64_t started_wall_ms;  /* wall clock, milliseconds since the epoch, at the first chunk */
     int64_t started_ms;       /* monotonic, likewise */
     int64_t last_chunk_ms;    /* monotonic, at the last BDAT command or DATA */
+    int64_t aborted_ms;       /* monotonic, when Postfix took it back from the milter; 0 = not */
     uint64_t declared;        /* D, octets; saturates. Of DATA messages: what SIZE said */
     uint64_t chunk_count;
     uint64_t chunks[TRANSFER_CHUNKS_KEPT];
@@ -60,6 +61,7 @@ struct transfer {
     bool admitted;            /* the policy service was asked at its begin: Postfix took it */
     bool refused;             /* the policy service refused it at its begin, for a limit */
     bool offered;             /* CHUNKING was offered to the client, as far as we know */
+    bool server_gone;         /* its smtpd process is no more: stopped or killed, maybe */
     bool command_followed;    /* a command came after the last chunk */
     bool has_size;            /* MAIL said SIZE */
     uint64_t size;            /* S, octets */

@@ -62,8 +62,9 @@ enum evidence {
     EVIDENCE_CHANGED_BODY = 1 << 15,    /* an earlier filter changed the body: not looked at */
     EVIDENCE_MALFORMED = 1 << 16,       /* a BDAT command that breaks RFC 3030's syntax */
     EVIDENCE_NESTED_MAIL = 1 << 17,     /* MAIL between the chunks: two messages may be mixed */
+    EVIDENCE_SERVER_GONE = 1 << 18,     /* the smtpd process ended with the session */
 };
-#define EVIDENCE_BITS 18
+#define EVIDENCE_BITS 19
 
 /* The wire word of a verdict ("match"), "none" for VERDICT_NONE. Static storage. */
 const char *verdict_name(enum verdict verdict);

@@ -111,6 +111,10 @@ static void take_event(struct play *play, const char *line, size_t length)
         play->now_ms += strtoll(more, NULL, 10);
     } else if (strcmp(word, "milter") == 0) {
         play->seen.milter = true;
+    } else if (strcmp(word, "abort") == 0) {
+        conversation_take_abort(conversation, play->now_ms);
+    } else if (strcmp(word, "gone") == 0) {
+        conversation->transfer.server_gone = true;
     } else if (strcmp(word, "end") == 0) {
         conversation_end(conversation, &play->rules, &play->seen, play->now_ms, &play->result);
         note_result(play);
@@ -172,6 +176,30 @@ static const struct row rows[] = {
     {"NOOP, VRFY and EHLO between",
      HELLO MAIL SENT "> NOOP\n> VRFY a\n> EHLO x\n" MAIL SENT "> QUIT",
      "match* match* =ended",
+     {0},
+     false,
+     false},
+    {"taken back by Postfix, then the client goes",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\nwait 50\nend",
+     "failed_elsewhere =ended",
+     {0},
+     false,
+     false},
+    {"the client goes, so Postfix takes it back",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\nwait 49\nend",
+     "lost =ended",
+     {0},
+     false,
+     false},
+    {"taken back by Postfix after a while, then silence",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nwait 10\nabort\nwait 300000\nend",
+     "failed_elsewhere =ended",
+     {0},
+     false,
+     false},
+    {"Postfix is stopped",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\ngone\nend",
+     "failed_elsewhere+server_gone =ended",
      {0},
      false,
      false},
