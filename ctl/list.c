@@ -163,7 +163,10 @@ static void add_option(struct table *table, const json_t *option)
     bool is_set = json_get_number(option, "line", 0) > 0;
     table_add(table, is_set ? TONE_BOLD : TONE_PLAIN, json_get_text(option, "name"));
     table_add(table, strcmp(value, preset) == 0 ? TONE_PLAIN : TONE_BOLD, value);
-    table_add(table, TONE_PLAIN, preset);
+    if (strcmp(value, preset) == 0)
+        table_add(table, TONE_DIM, "(same)");
+    else
+        table_add(table, TONE_PLAIN, preset);
     if (is_set)
         table_addf(table, TONE_PLAIN, "%s:%.0f", json_get_text(option, "file"),
                    json_get_number(option, "line", 0));

@@ -3,7 +3,7 @@
 use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use JSON::PP ();
+use JSON::PP      ();
 use MailTest::Ctl qw(ctl);
 use MailTest::FakeDaemon;
 use MailTest::Place qw(find_tool new_folder program read_file);
@@ -12,52 +12,76 @@ use MailTest::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $tmux = find_tool('tmux') // plan skip_all => 'tmux is not installed';
-my $folder = new_folder();
+my $tmux     = find_tool('tmux') // plan skip_all => 'tmux is not installed';
+my $folder   = new_folder();
 my $terminal = "$tmux -S $folder/tmux -f /dev/null";
-my $bdatctl = program('ctl/bdatctl');
+my $bdatctl  = program('ctl/bdatctl');
 
 # Runs a command in a terminal of its own of that size.
 sub open_terminal ($command, $columns = 100, $rows = 30) {
     my @locale = ('LC_ALL=C.UTF-8');
-    system("env @locale TERM=screen $terminal new-session -d -x $columns -y $rows '$command; echo ended: \$?; cat'") == 0
+    system(
+        "env @locale TERM=screen $terminal new-session -d -x $columns -y $rows '$command; echo ended: \$?; cat'"
+        ) == 0
         or die "tmux failed\n";
 }
 
-sub screen () { scalar qx{$terminal capture-pane -p} }
+sub screen ()              { scalar qx{$terminal capture-pane -p} }
 sub screen_with_colours () { scalar qx{$terminal capture-pane -p -e} }
-sub press (@keys) { system("$terminal send-keys @keys") }
-sub close_terminal () { system("$terminal kill-server 2>/dev/null") }
+sub press (@keys)          { system("$terminal send-keys @keys") }
+sub close_terminal ()      { system("$terminal kill-server 2>/dev/null") }
 
 END { my $keep = $?; close_terminal() if $tmux; $? = $keep }
 
 sub see ($pattern, $name) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $text = '';
-    my $seen = eval { wait_until($name, sub { ($text = screen()) =~ $pattern }, 20) };
+    my $seen = eval {
+        wait_until($name, sub { ($text = screen()) =~ $pattern }, 20);
+    };
     ok($seen, $name) or diag $text;
     return $text;
 }
 
 # A status whose counters grow with the time, ten matches a second.
 my $begin = Time::HiRes::time;
+
 sub status () {
     my $matches = int((Time::HiRes::time - $begin) * 10);
-    return JSON::PP::encode_json({version => '0.1.0', mode => 'enforce', started => 'a', uptime_seconds => $matches / 10,
-        sessions => {active => 2, total => $matches}, transfers => {match => $matches, stalled => 3, lost => 0},
-        received_octets => $matches * 1000, suppressed_clients => 1, warnings => ["beware of \e[2Jthe dog"]});
+    return JSON::PP::encode_json(
+        {   version  => '0.1.0', mode => 'enforce', started => 'a', uptime_seconds => $matches / 10,
+            sessions => {active => 2, total => $matches},
+            transfers       => {match => $matches, stalled => 3, lost => 0},
+            received_octets => $matches * 1000, suppressed_clients => 1,
+            warnings        => ["beware of \e[2Jthe dog"]
+        }
+    );
 }
 
 my %answers = (
-    'GET /healthy' => 'ok',
-    'GET /v1/status' => sub ($socket, $) { MailTest::FakeDaemon::answer($socket, 200, status()) },
-    'GET /v1/sessions' => JSON::PP::encode_json({sessions => [map {
-        {pid => 100 + $_, client_address => '192.0.2.9', helo => "\x{4e2d}\x{6587}.example", mode => 'bdat', state => 'chunks',
-            chunks => $_, declared => 77 * $_} } 1 .. 40]}),
-    'GET /v1/clients' => JSON::PP::encode_json({clients => [
-        {client => '192.0.2.1', state => 'offered', strikes => 0, bdat_transfers => 5},
-        {client => '192.0.2.2', state => 'offered', strikes => 1, last_verdict => 'lost'},
-        {client => '192.0.2.3', state => 'suppressed', strikes => 2, until => '2026-11-24T04:15:09.000Z', last_verdict => 'stalled'}]}),
+    'GET /healthy'     => 'ok',
+    'GET /v1/status'   => sub ($socket, $) { MailTest::FakeDaemon::answer($socket, 200, status()) },
+    'GET /v1/sessions' => JSON::PP::encode_json(
+        {   sessions => [
+                map {
+                    {   pid    => 100 + $_,                   client_address => '192.0.2.9',
+                        helo   => "\x{4e2d}\x{6587}.example", mode     => 'bdat', state => 'chunks',
+                        chunks => $_,                         declared => 77 * $_
+                    }
+                } 1 .. 40
+            ]
+        }
+    ),
+    'GET /v1/clients' => JSON::PP::encode_json(
+        {   clients => [
+                {client => '192.0.2.1', state => 'offered', strikes => 0, bdat_transfers => 5},
+                {client => '192.0.2.2', state => 'offered', strikes => 1, last_verdict   => 'lost'},
+                {   client => '192.0.2.3', state => 'suppressed', strikes => 2,
+                    until  => '2026-11-24T04:15:09.000Z', last_verdict => 'stalled'
+                }
+            ]
+        }
+    ),
 );
 my $fake = MailTest::FakeDaemon->new(%answers);
 my $path = $fake->path;
@@ -66,15 +90,17 @@ subtest 'top on a terminal' => sub {
     open_terminal("$bdatctl -s $path top -d 1");
     my $text = see(qr/^match +\d+ +1?\d\.\d/m, 'verdicts with their rate');
     like($text, qr/\Abdat-milter 0\.1\.0  mode enforce  up /, 'a head line');
-    like($text, qr/^sessions 2 now, 1?\d\.\d\/s   octets 1?\d{4}\.\d\/s/m, 'rates of sessions and octets');
+    like($text, qr/^sessions 2 now, 1?\d\.\d\/s   octets 1?\d{4}\.\d\/s/m,
+        'rates of sessions and octets');
     like($text, qr/^warning: beware of \?\[2Jthe dog$/m, 'warnings, harmless');
-    my ($worst) = $text =~ /^WORST CLIENTS\n(.*?)\n\n/ms;
+    my($worst) = $text =~ /^WORST CLIENTS\n(.*?)\n\n/ms;
     like($worst, qr/192\.0\.2\.3  suppressed.*192\.0\.2\.2  offered/s, 'the worst client first');
     unlike($worst, qr/192\.0\.2\.1 /, 'a client without strikes is not among them');
     like($text, qr/^SESSIONS NOW \(40\)$/m, 'sessions');
-    like($text, qr/every 1 s   q quits/, 'how to leave');
-    my ($before) = screen() =~ /^match +(\d+)/m;
-    wait_until('a later look', sub { my ($now) = screen() =~ /^match +(\d+)/m; ($now // 0) > $before });
+    like($text, qr/every 1 s   q quits/,    'how to leave');
+    my($before) = screen() =~ /^match +(\d+)/m;
+    wait_until('a later look',
+        sub { my($now) = screen() =~ /^match +(\d+)/m; ($now // 0) > $before });
     pass('it looks again and again');
     like(screen_with_colours(), qr/\e\[[\d;]*32m(?:\e\[[\d;]*m)*match/, 'match is green');
 
@@ -112,13 +138,19 @@ subtest 'top as plain text' => sub {
     is(ctl('-s', "$folder/none", 'top', '-1')->{code}, 3, 'no daemon: exit 3');
 };
 
-my $line = JSON::PP::encode_json({time => '2026-11-23T04:15:09.123Z', queue_id => '4XYZ', client_name => "evil\e[31m",
-    client_address => '192.0.2.1', chunk_count => 2, declared => 100, received => 98, drift => -2, verdict => 'mismatch',
-    evidence => ['bare_lf'], action => 'tempfail'});
+my $line = JSON::PP::encode_json(
+    {   time => '2026-11-23T04:15:09.123Z', queue_id    => '4XYZ', client_name => "evil\e[31m",
+        client_address => '192.0.2.1',      chunk_count => 2, declared => 100, received => 98,
+        drift          => -2,               verdict     => 'mismatch',
+        evidence       => ['bare_lf'],      action      => 'tempfail'
+    }
+);
 my $streaming = MailTest::FakeDaemon->new(
-    'GET /healthy' => 'ok',
+    'GET /healthy'   => 'ok',
     'GET /v1/follow' => sub ($socket, $query) {
-        print {$socket} "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+        print {$socket}
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+
         # A line in two pieces, keep-alives, and the next; then silence.
         for my $piece (substr($line, 0, 20), substr($line, 20) . "\n", "\n", "\n$line\n") {
             printf {$socket} "%x\r\n%s\r\n", length $piece, $piece;
@@ -130,10 +162,13 @@ my $streaming = MailTest::FakeDaemon->new(
 );
 
 subtest 'follow on a terminal' => sub {
-    open_terminal("$bdatctl -s @{[$streaming->path]} follow --client 192.0.2.0/24 --verdict mismatch", 160);
-    my $want = qr/2026-11-23 04:15:09 4XYZ: client=evil\?\[31m\[192\.0\.2\.1\] chunks=2 declared=100 received=98 drift=-2 verdict=mismatch action=tempfail evidence=bare_lf/;
+    open_terminal(
+        "$bdatctl -s @{[$streaming->path]} follow --client 192.0.2.0/24 --verdict mismatch", 160);
+    my $want =
+        qr/2026-11-23 04:15:09 4XYZ: client=evil\?\[31m\[192\.0\.2\.1\] chunks=2 declared=100 received=98 drift=-2 verdict=mismatch action=tempfail evidence=bare_lf/;
     see(qr/$want\n$want/, 'each transfer as it comes, and nothing for a keep-alive');
-    is(($streaming->requests)[0], 'GET /v1/follow?client=192.0.2.0%2F24&verdict=mismatch', 'asked for once, with its filter');
+    is(($streaming->requests)[0], 'GET /v1/follow?client=192.0.2.0%2F24&verdict=mismatch',
+        'asked for once, with its filter');
     $streaming->stop;
     see(qr/the daemon has gone; waiting for it to come back/, 'the daemon goes: said so');
     $streaming->start;
@@ -142,13 +177,16 @@ subtest 'follow on a terminal' => sub {
 };
 
 subtest 'follow into a file' => sub {
-    my $process = MailTest::Process->start(command => [$bdatctl, '--json', '-s', $streaming->path, 'follow'], stdout => "$folder/out");
+    my $process =
+        MailTest::Process->start(command => [$bdatctl, '--json', '-s', $streaming->path, 'follow'],
+        stdout => "$folder/out");
     wait_until('two lines', sub { (() = read_file("$folder/out") =~ /\n/g) == 2 });
     my @lines = split /\n/, read_file("$folder/out");
     is($lines[0], $line, 'the daemon\'s JSON, line by line and at once');
     $process->stop;
     is(ctl('-s', "$folder/none", 'follow')->{code}, 3, 'no daemon at the start: exit 3');
-    my $refusing = MailTest::FakeDaemon->new('GET /v1/follow' => [400, '{"error":"verdict: no such verdict"}']);
+    my $refusing = MailTest::FakeDaemon->new(
+        'GET /v1/follow' => [400, '{"error":"verdict: no such verdict"}']);
     my $got = ctl('-s', $refusing->path, 'follow', '--verdict', 'x');
     is($got->{code}, 1, 'a filter that is refused: exit 1');
     like($got->{err}, qr/no such verdict/, 'with the daemon\'s words');

@@ -10,12 +10,14 @@ use v5.36;
 use Carp qw(croak);
 use IO::Socket::UNIX;
 use MailTest::Place qw(new_folder read_file);
-use POSIX ();
+use POSIX           ();
 
 sub new ($class, %answers) {
     my $folder = new_folder();
-    my $self = bless {path => "$folder/control.sock", log => "$folder/requests",
-        answers => \%answers}, $class;
+    my $self   = bless {
+        path    => "$folder/control.sock", log => "$folder/requests",
+        answers => \%answers
+    }, $class;
     return $self->start;
 }
 
@@ -36,14 +38,14 @@ sub start ($self) {
         setpgrp 0, 0;
         while (1) {
             my $socket = $listener->accept // next;
-            my $child = fork // next;
+            my $child  = fork              // next;
             next if $child;
             $self->serve($socket);
             POSIX::_exit(0);
         }
     }
     setpgrp $pid, $pid;    # in both, since either may run first
-    $self->{pid} = $pid;
+    $self->{pid}   = $pid;
     $self->{owner} = $$;
     return $self;
 }
@@ -51,7 +53,7 @@ sub start ($self) {
 sub serve ($self, $socket) {
     $SIG{PIPE} = 'IGNORE';
     my $line = <$socket> // return;
-    my ($method, $path, $query) = $line =~ m{^(\S+) ([^ ?]+)(?:\?(\S+))? } or return;
+    my($method, $path, $query) = $line =~ m{^(\S+) ([^ ?]+)(?:\?(\S+))? } or return;
     while (my $header = <$socket>) {
         last if $header eq "\r\n";
     }
@@ -59,14 +61,15 @@ sub serve ($self, $socket) {
     syswrite $log, "$method $path" . (defined $query ? "?$query" : '') . "\n";
     my $answer = $self->{answers}{"$method $path"} // [404, '{"error":"no such path"}'];
     return $answer->($socket, $query // '') if ref $answer eq 'CODE';
-    my ($status, $text) = ref $answer ? @$answer : (200, $answer);
+    my($status, $text) = ref $answer ? @$answer : (200, $answer);
     answer($socket, $status, $text);
 }
 
 # Writes one whole answer.
 sub answer ($socket, $status, $text) {
     print {$socket} "HTTP/1.1 $status x\r\nContent-Type: application/json\r\nContent-Length: "
-        . length($text) . "\r\nConnection: close\r\n\r\n$text";
+        . length($text)
+        . "\r\nConnection: close\r\n\r\n$text";
     $socket->flush;
 }
 
