@@ -44,7 +44,8 @@ struct sessions {
     uint64_t policy_requests;
     size_t others;            /* Sendmail's sessions alive now */
     uint64_t strangers;       /* peers without a usable pid */
-    int64_t next_warning_ms;
+    int64_t next_warning_ms;  /* when the next unverified message is worth a warning */
+    const char *hint;         /* what the last warning said */
     char unjoined[UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
     unsigned unjoined_next;
     LIST_HEAD(, session) endings; /* over, with a transfer in the air, to be judged soon */
@@ -161,6 +162,41 @@ static void count_unverified(struct sessions *sessions, struct session *session)
     sessions->counts.unverified++;
 }
 
+/* What is amiss in main.cf, as far as we can tell. */
+static const char *explain_unjoined(const struct sessions *sessions)
+{
+    if (sessions->commands == 0)
+        return "no command lookup was seen: set smtpd_command_filter = "
+               "socketmap:unix:bdat-milter/tables.sock:command in main.cf (bdatctl attach)";
+    if (sessions->policy_requests == 0)
+        return "no policy request was seen: put check_policy_service { "
+               "unix:bdat-milter/policy.sock, default_action=DUNNO } first in "
+               "smtpd_data_restrictions and smtpd_end_of_data_restrictions in main.cf (bdatctl attach)";
+    if (sessions->strangers > 0)
+        return "the smtpd processes are in another PID namespace: run Postfix and bdat-milter in "
+               "the same one (containers: share it) and on Unix sockets";
+    return "its session began before this daemon did, or one of the lines of main.cf is missing "
+           "for this service in master.cf (bdatctl check)";
+}
+
+/* The same for a message that tables and policy service saw, and the milter did not. */
+static const char explain_unseen[] =
+    "the milter did not see it: its session began before this daemon did, or smtpd_milters in "
+    "main.cf lacks { unix:bdat-milter/milter.sock, default_action=accept } (bdatctl check)";
+
+/* Tells the operator of an unverified message, and why it may be one; once an hour. */
+static void warn_unverified(struct sessions *sessions, const char *queue_id, const char *why)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < sessions->next_warning_ms)
+        return;
+    sessions->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
+    sessions->hint = why;
+    log_write(sessions->options.log, LOG_LEVEL_WARNING,
+              "%s: verdict=unverified, accepted: %s (said once an hour)",
+              queue_id[0] != '\0' ? queue_id : "NOQUEUE", why);
+}
+
 /* ---- what a change of a client's state means to the log and the store ---- */
 
 static void log_change(const struct sessions *sessions, const struct suppression_change *change)
@@ -262,8 +298,12 @@ static void record_ending(struct sessions *sessions, struct session *session,
         record.answered = true;
         record.action = ACTION_REJECT;
     }
-    if (record.verdict == VERDICT_UNVERIFIED)
+    if (record.verdict == VERDICT_UNVERIFIED) {
         count_unverified(sessions, session);
+        warn_unverified(sessions, record.transfer.queue_id,
+                        record.transfer.has_received ? explain_unseen
+                                                     : explain_unjoined(sessions));
+    }
     recorder_add(sessions->options.recorder, &record);
     keep_incident(sessions, &record);
 }
@@ -517,41 +557,18 @@ void sessions_take_judged(struct sessions *sessions, struct judged_letter *judge
     keep_incident(sessions, record);
 }
 
-/* What is amiss in main.cf, as far as we can tell. */
-static const char *explain_unjoined(const struct sessions *sessions)
-{
-    if (sessions->commands == 0)
-        return "no command lookup was seen: set smtpd_command_filter = "
-               "socketmap:unix:bdat-milter/tables.sock:command in main.cf (bdatctl attach)";
-    if (sessions->policy_requests == 0)
-        return "no policy request was seen: put check_policy_service { "
-               "unix:bdat-milter/policy.sock, default_action=DUNNO } first in "
-               "smtpd_data_restrictions and smtpd_end_of_data_restrictions in main.cf (bdatctl attach)";
-    if (sessions->strangers > 0)
-        return "the smtpd processes are in another PID namespace: run Postfix and bdat-milter in "
-               "the same one (containers: share it) and on Unix sockets";
-    return "its session began before this daemon did, or one of the lines of main.cf is missing "
-           "for this service in master.cf (bdatctl check)";
-}
-
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
 {
-    int64_t now_ms = clock_monotonic_ms();
     snprintf(sessions->unjoined[sessions->unjoined_next++ % UNJOINED_KEPT],
              TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
     recorder_count_unverified(sessions->options.recorder);
-    if (now_ms < sessions->next_warning_ms)
-        return;
-    sessions->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
-    log_write(sessions->options.log, LOG_LEVEL_WARNING,
-              "%s: verdict=unverified, accepted: %s (said once an hour)",
-              queue_id[0] != '\0' ? queue_id : "NOQUEUE", explain_unjoined(sessions));
+    warn_unverified(sessions, queue_id, explain_unjoined(sessions));
 }
 
 const char *sessions_hint(const struct sessions *sessions)
 {
     bool lately = sessions->next_warning_ms > clock_monotonic_ms();
-    return lately ? explain_unjoined(sessions) : NULL;
+    return lately ? sessions->hint : NULL;
 }
 
 /* ---- Sendmail ---- */

@@ -8,6 +8,7 @@ use MailTest::Client;
 use MailTest::Message qw(new_message);
 use MailTest::Postfix;
 use MailTest::Session;
+use MailTest::Wait qw(wait_until);
 use Test::More;
 
 # A last chunk above message_size_limit is refused with 552; then a command that needs a MAIL.
@@ -27,9 +28,10 @@ sub provoke ($client, $command, $payload = '') {
     my $client = MailTest::Client->new(postfix => $bare);
     $client->ehlo;
     my $reply = provoke($client, 'DATA');
-    $client->wait_closed if $reply eq '';
+    my $died = $reply eq '' && wait_until('master to see it die', sub {
+        return $bare->log_text =~ /smtpd pid \d+ killed by signal 11/;
+    });
     $bare->stop;
-    my $died = $bare->log_text =~ /smtpd pid \d+ killed by signal 11/;
     diag('this Postfix, unguarded, ' . ($died ? 'dies by signal 11' : 'survives'));
     ok($died || $reply =~ /^[45]\d\d /, 'unguarded: dies, or answers with an error');
 }
@@ -126,7 +128,7 @@ for my $command ('DATA', 'RCPT TO:<user@example.test>') {
         $declared += 8000;
         last if $reply =~ /^521 |^$/;
     }
-    like($reply, qr/^521 /, 'refused payload is not read without bound');
+    like($reply, qr/^521 |^$/, 'refused payload is not read without bound');
     cmp_ok($declared, '<', 20_000_000, 'and the session ends');
 }
 

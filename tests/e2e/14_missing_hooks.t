@@ -1,0 +1,57 @@
+# Postfix with some of the hooks only: mail goes on, what cannot be judged is unverified and
+# accepted, and the operator is told what to set.
+use v5.36;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use MailTest::Cases qw(next_client);
+use MailTest::Message qw(new_message);
+use MailTest::Session;
+use MailTest::Wait qw(wait_until);
+use Test::More;
+
+my %dotted = (body => "text\r\n.\r\n");
+
+# Hooks attached; verdicts that a sound and a dotted message may have there; whether the warning
+# that says what is missing is due.
+my @rows = (
+    {hooks => [qw(milter tables policy)], verdicts => ['match', 'dot_stuffed'], warning => 0},
+    {hooks => [qw(milter tables ehlo)], verdicts => ['unverified', 'unverified'], warning => 1},
+    {hooks => [qw(milter policy ehlo)], verdicts => ['unverified', 'unverified'], warning => 1},
+    {hooks => [qw(tables policy ehlo)], verdicts => ['unverified', 'unverified'], warning => 1},
+    {hooks => [qw(tables ehlo)], verdicts => ['unverified', 'unverified'], warning => 1},
+    {hooks => [qw(milter)], verdicts => ['unverified', 'unverified'], warning => 1},
+);
+for my $row (@rows) {
+    my $name = join '+', @{$row->{hooks}};
+    my $stage = MailTest::Session->new(
+        postfix => {hooks => $row->{hooks}},
+        daemon => {config => {actions => '{ dot_stuffed = "reject"; }'}},
+    );
+    my $client = $stage->client(from => next_client());
+    my @messages = (new_message(), new_message(%dotted), new_message());
+    my @replies;
+    for my $message (@messages) {
+        $client->envelope($message->{sender});
+        push @replies, $client->bdat($message->{content}, last => 1);
+    }
+    like($client->quit, qr/^221 /, "$name: QUIT");
+    my $judged = $row->{verdicts}[1] ne 'unverified';
+    like($replies[0], qr/^250 /, "$name: a sound message is taken");
+    like($replies[1], $judged ? qr/^5\d\d / : qr/^250 /, "$name: a dotted one " . ($judged ? 'judged' : 'taken'));
+    like($replies[2], qr/^250 /, "$name: another sound one is taken");
+    $stage->delivered_is($messages[0], "$name: delivered whole");
+    $stage->delivered_is($messages[2], "$name: delivered whole again");
+    my $status = $stage->daemon->status;
+    my $count = $status->{transfers}{unverified};
+    if ($row->{warning}) {
+        wait_until('unverified transfers to be counted', sub { $stage->daemon->status->{transfers}{unverified} >= 3 });
+        my @warnings = grep { /warning: .*unverified/ } split /\n/, $stage->daemon->log_text;
+        is(scalar @warnings, 1, "$name: one warning, not one a message");
+    } else {
+        is($count, 0, "$name: nothing is unverified");
+    }
+    is($stage->daemon->status->{actions}{tempfail}, 0, "$name: no 4xx");
+    $stage->daemon->expect_log(qr/unverified/, qr/verdict=dot_stuffed/);
+    $stage->finish_quietly;
+}
+done_testing();
