@@ -39,7 +39,7 @@ my $stage = MailTest::Session->new(
     postfix => {main => {message_size_limit => '10000'}},
     daemon => {config => {
         suppression => '{ enabled = false; }',
-        limits => '{ max_chunks = 1000; max_message = "1M"; }',
+        limits => '{ max_chunks = 1000; max_message = "50K"; }',
     }},
 );
 my $daemon = $stage->daemon;
