@@ -93,14 +93,24 @@ static bool was_in_vain(enum verdict verdict)
            verdict == VERDICT_REFUSED;
 }
 
+/* A transfer counts as max_message at most: one that was far too large must not cost the sound ones
+ * behind it. */
+static void count_in_vain(struct conversation *conversation,
+                          const struct conversation_rules *rules)
+{
+    uint64_t octets = conversation->transfer.declared;
+    if (rules->max_message > 0 && octets > rules->max_message)
+        octets = rules->max_message;
+    conversation->declared_in_vain = add_saturated(conversation->declared_in_vain, octets);
+}
+
 /* Puts the judgement of the message at hand into the result and starts afresh. */
 static void hand_out(struct step *step, struct judgement judgement)
 {
     struct conversation *conversation = step->conversation;
     struct conversation_result *result = step->result;
     if (was_in_vain(judgement.verdict))
-        conversation->declared_in_vain =
-            add_saturated(conversation->declared_in_vain, conversation->transfer.declared);
+        count_in_vain(conversation, step->rules);
     result->has_ended = true;
     result->was_judged = conversation->judged;
     result->judgement = judgement;

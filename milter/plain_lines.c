@@ -19,11 +19,25 @@ static_assert(BLOCK == 4 * STEP, "a block is four steps");
 /* Octets behind a line end that tell whether the next line is plain. */
 #define BEGIN 2
 
-/* ---- quiet blocks: at least one line end in each, and behind none a dot, a dash or a B ---- */
+static bool is_plain_begin(const char *text)
+{
+    return text[0] != '.' && text[0] != '-' && (text[0] != 'B' || text[1] != 'D');
+}
 
-/* Returns how many of the blocks, from the first on, are quiet; adds their line ends to *lines.
- * `carry` is 1 if a line end stands before the first. */
-typedef size_t skip_quiet_fn(const char *text, size_t blocks, uint64_t carry, uint64_t *lines);
+/* ---- quiet blocks: at least one line end in each, and behind none a line that is not plain ----
+ */
+
+/* What is known of a block. */
+struct quiet {
+    uint64_t special; /* bits of what is looked for right behind a line end, of all steps in one */
+    uint64_t count;   /* line ends */
+    uint64_t carry;   /* 1 if a line end stands before it */
+};
+
+/* Returns how many of the blocks, from the first on, are quiet, and adds their line ends to *lines.
+ * *quiet tells of the block before the first, and then of the one that is not quiet; a B that
+ * begins a line is special there, whatever its second letter. */
+typedef size_t skip_quiet_fn(const char *text, size_t blocks, struct quiet *quiet, uint64_t *lines);
 
 #if defined(__x86_64__)
 /* By its low four bits: the octet that is looked for. Others never equal what stands here. */
@@ -58,39 +72,35 @@ __attribute__((target("avx2"))) static inline struct marks mark_avx2(const char 
     return marks;
 }
 
-/* What is known of the block so far. */
-struct quiet {
-    uint64_t special; /* bits of what is looked for right behind a line end */
-    uint64_t count;   /* line ends */
-    uint64_t carry;   /* 1 if the step before ended in a line end */
-};
-
-__attribute__((always_inline)) static inline void take_step(struct quiet *quiet, struct marks marks)
+__attribute__((always_inline)) static inline uint64_t take_step(struct quiet *quiet, uint64_t carry,
+                                                                struct marks marks)
 {
     /* Keeps the compiler from moving bits back to mask registers to compare under them. */
     __asm__("" : "+r"(marks.begins));
-    quiet->special |= marks.begins & (marks.ends << 1 | quiet->carry);
-    quiet->carry = marks.ends >> 63;
+    quiet->special |= marks.begins & (marks.ends << 1 | carry);
     quiet->count += (uint64_t)__builtin_popcountll(marks.ends);
+    return marks.ends >> 63;
 }
 
 /* The same loop for each kind of machine. */
-#define DEFINE_SKIP_QUIET(name, machine, mark)                                           \
-    __attribute__((target(machine))) static size_t name(const char *text, size_t blocks, \
-                                                        uint64_t carry, uint64_t *lines) \
-    {                                                                                    \
-        for (size_t i = 0; i < blocks; i++, text += BLOCK) {                             \
-            struct quiet quiet = {0, 0, carry};                                          \
-            take_step(&quiet, mark(text));                                               \
-            take_step(&quiet, mark(text + STEP));                                        \
-            take_step(&quiet, mark(text + 2 * STEP));                                    \
-            take_step(&quiet, mark(text + 3 * STEP));                                    \
-            if (quiet.special != 0 || quiet.count == 0)                                  \
-                return i;                                                                \
-            carry = quiet.carry;                                                         \
-            *lines += quiet.count;                                                       \
-        }                                                                                \
-        return blocks;                                                                   \
+#define DEFINE_SKIP_QUIET(name, machine, mark)                                                \
+    __attribute__((target(machine))) static size_t name(const char *text, size_t blocks,      \
+                                                        struct quiet *quiet, uint64_t *lines) \
+    {                                                                                         \
+        uint64_t carry = quiet->carry;                                                        \
+        for (size_t i = 0; i < blocks; i++, text += BLOCK) {                                  \
+            struct quiet block = {0, 0, carry};                                               \
+            carry = take_step(&block, carry, mark(text));                                     \
+            carry = take_step(&block, carry, mark(text + STEP));                              \
+            carry = take_step(&block, carry, mark(text + 2 * STEP));                          \
+            carry = take_step(&block, carry, mark(text + 3 * STEP));                          \
+            if (block.special != 0 || block.count == 0) {                                     \
+                *quiet = block;                                                               \
+                return i;                                                                     \
+            }                                                                                 \
+            *lines += block.count;                                                            \
+        }                                                                                     \
+        return blocks;                                                                        \
     }
 
 DEFINE_SKIP_QUIET(skip_quiet_avx512, "avx512bw,popcnt", mark_avx512)
@@ -98,9 +108,9 @@ DEFINE_SKIP_QUIET(skip_quiet_avx2, "avx2,popcnt", mark_avx2)
 #endif
 
 /* Where nothing better is known: every block is walked over. */
-static size_t skip_none(const char *text, size_t blocks, uint64_t carry, uint64_t *lines)
+static size_t skip_none(const char *text, size_t blocks, struct quiet *quiet, uint64_t *lines)
 {
-    (void)text, (void)blocks, (void)carry, (void)lines;
+    (void)text, (void)blocks, (void)quiet, (void)lines;
     return 0;
 }
 
@@ -115,12 +125,17 @@ static skip_quiet_fn *choose_skip_quiet(void)
     return skip_none;
 }
 
-/* ---- line by line ---- */
-
-static bool is_plain_begin(const char *text)
+/* True if a line that is not plain begins in the block. */
+static bool has_special(const char *text, const struct quiet *quiet)
 {
-    return text[0] != '.' && text[0] != '-' && (text[0] != 'B' || text[1] != 'D');
+    for (uint64_t bits = quiet->special; bits != 0; bits &= bits - 1)
+        for (size_t at = (size_t)__builtin_ctzll(bits); at < BLOCK; at += STEP)
+            if ((at > 0 ? text[at - 1] == '\n' : quiet->carry != 0) && !is_plain_begin(text + at))
+                return true;
+    return false;
 }
+
+/* ---- line by line ---- */
 
 struct scan {
     const char *text;
@@ -161,13 +176,20 @@ static bool walk_block(struct scan *scan)
 /* Goes over quiet blocks. False if what follows begins with a line that is not plain. */
 static bool skip_quiet(struct scan *scan, size_t blocks, skip_quiet_fn *function)
 {
-    bool carry = scan->at > 0 && scan->text[scan->at - 1] == '\n';
-    size_t quiet = function(scan->text + scan->at, blocks, carry, &scan->lines);
-    if (quiet == 0)
-        return true;
-    scan->at += quiet * BLOCK;
-    scan->begin_lost = true;
-    return scan->text[scan->at - 1] != '\n' || is_plain_begin(scan->text + scan->at);
+    const char *text = scan->text;
+    for (size_t done = 0; done < blocks; done++) {
+        struct quiet quiet = {0, 0, scan->at > 0 && text[scan->at - 1] == '\n'};
+        size_t skipped = function(text + scan->at, blocks - done, &quiet, &scan->lines);
+        done += skipped;
+        scan->at += skipped * BLOCK;
+        scan->begin_lost = scan->begin_lost || skipped > 0;
+        if (done == blocks || quiet.count == 0 || has_special(text + scan->at, &quiet))
+            break;
+        scan->lines += quiet.count; /* a B without a D: quiet for all that */
+        scan->at += BLOCK;
+        scan->begin_lost = true;
+    }
+    return !scan->begin_lost || text[scan->at - 1] != '\n' || is_plain_begin(text + scan->at);
 }
 
 /* The result: all before the line that goes on at `at` is plain. */

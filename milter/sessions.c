@@ -459,7 +459,6 @@ static void admit(struct sessions *sessions, struct session *session,
         return;
     const struct join_key key = {session->pid, conversation->generation,
                                  conversation->transfer.id, conversation->transfer.mode};
-    session->had_queue_id = true;
     if (!joins_open(sessions->options.joins, queue_id, &key, &conversation->transfer,
                     session->settings))
         log_write(sessions->options.log, LOG_LEVEL_ERROR,
@@ -474,6 +473,7 @@ static void take_begin(struct sessions *sessions, struct session *session,
         return; /* no command was seen: the message stays unjoined */
     if (guard_policy(sessions, session, request, action, size))
         return;
+    session->had_queue_id = session->had_queue_id || has_text(request->queue_id);
     unsigned broken = conversation_broken_limits(conversation);
     if (broken == 0 || session->settings->mode == MODE_OBSERVE) {
         admit(sessions, session, request);

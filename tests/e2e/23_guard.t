@@ -41,7 +41,7 @@ my $stage = MailTest::Session->new(
     postfix => {main => {message_size_limit => '10000'}},
     daemon => {config => {
         suppression => '{ enabled = false; }',
-        limits => '{ max_chunks = 1000; max_message = "1M"; }',
+        limits => '{ max_chunks = 1000; max_message = "50K"; }',
     }},
 );
 my $daemon = $stage->daemon;
@@ -76,6 +76,26 @@ for my $command ('DATA', 'RCPT TO:<user@example.test>') {
     is($daemon->status->{guard}{replaced}, $before + 1, "$command after success: counted");
     sound_message($client, "$command after success, and after that");
     $client->quit;
+}
+
+# All by the RFCs: a message is refused, by Postfix for message_size_limit or by us for max_message;
+# the next one's only recipient is refused, too, and DATA or BDAT was pipelined behind it. The
+# refused message's recipients are still counted in smtpd, which has no queue file any more.
+for my $octets (20_000, 1_100_000) {
+    for my $command ("DATA\r\n", "BDAT 5 LAST\r\nhello") {
+        my $name = "$octets octets refused, then " . substr($command, 0, 4);
+        my $client = $stage->client(from => next_client());
+        $client->envelope(new_message()->{sender});
+        like($client->bdat('y' x $octets, last => 1), qr/^552 /, "$name: the first is refused");
+        $client->raw('MAIL FROM:<' . new_message()->{sender} . ">\r\n"
+            . "RCPT TO:<unknown1\@example.test>\r\n$command");
+        like($client->reply, qr/^250 /, "$name: MAIL is taken");
+        like($client->reply, qr/^5\d\d /, "$name: the recipient is refused");
+        like($client->reply, qr/^5\d\d /, "$name: and so is what was pipelined");
+        like($client->command('RSET'), qr/^250 /, "$name: the session goes on");
+        sound_message($client, $name);
+        $client->quit;
+    }
 }
 
 # 200,000 chunks of one octet in one transfer are cut at max_chunks.

@@ -638,10 +638,9 @@ static const struct row rows[] = {
      {.max_message = 100},
      false,
      false},
-    {"octets in vain, many",
-     HELLO MAIL "> BDAT 60\n> RSET\n" MAIL "> BDAT 1100\n> RSET\n" MAIL "> BDAT 1\n"
-                "end",
-     "failed_elsewhere refused+max_message failed_elsewhere+guarded guard:BDAT =ended",
+    {"octets in vain, one message far too large",
+     HELLO MAIL "> BDAT 110000 LAST\nrefuse\n" MAIL SENT "> QUIT",
+     "refused+max_message match* =ended",
      {.max_message = 100},
      false,
      false},
@@ -731,6 +730,28 @@ static void test_sequences(void **state)
         if (strcmp(play.outcome, row->outcome) != 0)
             fail_msg("%s: got \"%s\", wanted \"%s\"", row->name, play.outcome, row->outcome);
     }
+}
+
+/* An endless row of transfers given up is cut: after ten times max_message. */
+static void test_octets_in_vain(void **state)
+{
+    (void)state;
+    struct play play;
+    start(&play);
+    play.rules.max_message = 100;
+    run(&play, HELLO);
+    for (int message = 0; message < 11; message++) {
+        play.outcome[0] = '\0';
+        run(&play, MAIL "> BDAT 100\nadmit Q1\n> RSET\n");
+        assert_string_equal(play.outcome, "abandoned");
+    }
+    play.outcome[0] = '\0';
+    run(&play, MAIL "> BDAT 1\n");
+    assert_string_equal(play.outcome, "failed_elsewhere+guarded guard:BDAT");
+    /* The next session begins anew. */
+    play.outcome[0] = '\0';
+    run(&play, "end\n" HELLO MAIL SENT "> QUIT");
+    assert_string_equal(play.outcome, "match*");
 }
 
 /* A long session of messages that were taken, or that nobody could judge, meets no guard. */
@@ -982,6 +1003,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_octets_in_vain),
         cmocka_unit_test(test_octets_taken_are_not_in_vain),
         cmocka_unit_test(test_the_ledger),
         cmocka_unit_test(test_two_messages_do_not_mix),
