@@ -32,7 +32,8 @@ void sendmail_session_begin(struct sendmail_session *session, const char *client
                             const struct address *client, bool header_spaces)
 {
     memset(session, 0, sizeof(*session));
-    copy_text(session->client_name, sizeof(session->client_name), client_name);
+    if (client_name[0] != '[') /* an address stands for a name that is not known */
+        copy_text(session->client_name, sizeof(session->client_name), client_name);
     session->has_client = client != NULL;
     if (client != NULL)
         session->client = *client;
