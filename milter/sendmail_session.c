@@ -163,6 +163,8 @@ void sendmail_session_end_bdat(struct sendmail_session *session)
 bool sendmail_session_exceeds_size(struct sendmail_session *session, uint64_t size_slack)
 {
     struct transfer *transfer = &session->transfer;
+    transfer->mode = TRANSFER_DATA; /* servers before 8.14 have no event for it */
+    session->used_data = true;
     transfer->declared = transfer->size;
     transfer->received = session->octets;
     transfer->has_received = true;
