@@ -80,7 +80,8 @@ static sfsistat refuse(SMFICTX *ctx, const struct record *record, struct log *lo
     return result;
 }
 
-sfsistat answer_give(SMFICTX *ctx, const struct record *record, struct log *log)
+sfsistat answer_give(SMFICTX *ctx, const struct record *record, bool header_spaces,
+                     struct log *log)
 {
     char words[128];
     if (record->observed)
@@ -90,8 +91,8 @@ sfsistat answer_give(SMFICTX *ctx, const struct record *record, struct log *log)
     case ACTION_REJECT:
         return refuse(ctx, record, log);
     case ACTION_TAG:
-        snprintf(words, sizeof(words), "%s; declared=%llu; received=%llu",
-                 verdict_name(record->verdict), (unsigned long long)record->transfer.declared,
+        snprintf(words, sizeof(words), "%s%s; declared=%llu; received=%llu",
+                 header_spaces ? " " : "", verdict_name(record->verdict), (unsigned long long)record->transfer.declared,
                  (unsigned long long)record->transfer.received);
         if (smfi_addheader(ctx, tag_header, words) != MI_SUCCESS)
             log_write(log, LOG_LEVEL_ERROR, "%s: cannot add a header", record->transfer.queue_id);

@@ -4,6 +4,8 @@
 #ifndef BDAT_ANSWER_H
 #define BDAT_ANSWER_H
 
+#include <stdbool.h>
+
 #include <libmilter/mfapi.h>
 
 #include "milter/log.h"
@@ -15,7 +17,9 @@
 void answer_choose(const struct settings *settings, struct record *record);
 
 /* Has libmilter give that answer, to be returned by the callback. SMFIS_ACCEPT for all that is no
- * refusal; tag and hold are for the end of a message only. */
-sfsistat answer_give(SMFICTX *ctx, const struct record *record, struct log *log);
+ * refusal; tag and hold are for the end of a message only. `header_spaces`: the negotiation agreed
+ * that header values bring the space behind the colon along (SMFIP_HDR_LEADSPC). */
+sfsistat answer_give(SMFICTX *ctx, const struct record *record, bool header_spaces,
+                     struct log *log);
 
 #endif

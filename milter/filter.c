@@ -226,6 +226,11 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
     return SMFIS_CONTINUE;
 }
 
+static bool has_header_spaces(const struct filter_connection *connection)
+{
+    return (connection->steps & SMFIP_HDR_LEADSPC) != 0;
+}
+
 /* The result of a callback whose answer the negotiation may have waived (SMFIP_NR_…). */
 static sfsistat reply_unless(const SMFICTX *ctx, unsigned long waived, sfsistat result)
 {
@@ -256,11 +261,11 @@ static sfsistat on_connect(SMFICTX *ctx, char *name, struct sockaddr *address)
 {
     struct filter_connection *connection = get_connection(ctx);
     if (connection != NULL && connection->mta == MTA_AUTO && enter()) {
-        bool header_spaces = (connection->steps & SMFIP_HDR_LEADSPC) != 0;
         connection->mta = recognize(ctx);
         if (connection->mta == MTA_SENDMAIL)
             connection->sendmail =
-                filter_sendmail_connect(filter.sendmail, name, address, header_spaces);
+                filter_sendmail_connect(filter.sendmail, name, address,
+                                        has_header_spaces(connection));
         leave();
     }
     return reply_unless(ctx, SMFIP_NR_CONN, SMFIS_CONTINUE);
@@ -406,7 +411,8 @@ static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
     judge(settings, &connection->message.content, record);
     settings_unref(&settings);
     /* Posted before the answer: the loop must know the verdict before Postfix asks on. */
-    sfsistat result = answer_give(ctx, record, filter.options.log);
+    sfsistat result = answer_give(ctx, record, has_header_spaces(connection),
+                                  filter.options.log);
     inbox_post(filter.options.inbox, &judged->letter);
     return result;
 }

@@ -181,6 +181,12 @@ static void settle(struct sendmail_client *client)
     sendmail_session_reset(&client->session);
 }
 
+static sfsistat give(const struct sendmail_client *client, SMFICTX *ctx,
+                     const struct record *record)
+{
+    return answer_give(ctx, record, client->session.header_spaces, client->shared->options.log);
+}
+
 /* Answers a BDAT, or a BODY=BINARYMIME. */
 static sfsistat answer_not_offered(struct sendmail_client *client, SMFICTX *ctx)
 {
@@ -192,7 +198,7 @@ static sfsistat answer_not_offered(struct sendmail_client *client, SMFICTX *ctx)
         memcpy(record->reply, closing_code, sizeof(closing_code) - 1);
     else if (record->action != ACTION_REJECT)
         record->action = ACTION_ACCEPT; /* there is no message to tag or hold */
-    sfsistat result = answer_give(ctx, record, client->shared->options.log);
+    sfsistat result = give(client, ctx, record);
     if (client->session.transfer.last || record->action == ACTION_TEMPFAIL)
         settle_bdat(client);
     return result == SMFIS_ACCEPT ? SMFIS_CONTINUE : result;
@@ -256,7 +262,7 @@ sfsistat filter_sendmail_end_of_message(struct sendmail_client *client, SMFICTX 
         struct record record = {.transfer = client->session.transfer,
                                 .verdict = VERDICT_SIZE_EXCEEDED};
         answer_choose(client->settings, &record);
-        result = answer_give(ctx, &record, client->shared->options.log);
+        result = give(client, ctx, &record);
         post_record(client, &record);
     }
     post_note(client, NOTE_DATA);

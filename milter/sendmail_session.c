@@ -32,7 +32,8 @@ void sendmail_session_begin(struct sendmail_session *session, const char *client
                             const struct address *client, bool header_spaces)
 {
     memset(session, 0, sizeof(*session));
-    copy_text(session->client_name, sizeof(session->client_name), client_name);
+    if (client_name[0] != '[') /* an address stands for a name that is not known */
+        copy_text(session->client_name, sizeof(session->client_name), client_name);
     session->has_client = client != NULL;
     if (client != NULL)
         session->client = *client;
@@ -162,6 +163,8 @@ void sendmail_session_end_bdat(struct sendmail_session *session)
 bool sendmail_session_exceeds_size(struct sendmail_session *session, uint64_t size_slack)
 {
     struct transfer *transfer = &session->transfer;
+    transfer->mode = TRANSFER_DATA; /* servers before 8.14 have no event for it */
+    session->used_data = true;
     transfer->declared = transfer->size;
     transfer->received = session->octets;
     transfer->has_received = true;

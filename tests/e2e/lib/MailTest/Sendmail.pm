@@ -46,8 +46,9 @@ sub socket_folder ($self) { "$self->{folder}/bdat-milter" }
 sub socket ($self) { $self->{socket} }
 sub maildir ($self) { $self->{maildir} }
 
-# What it heard and said, and what it did with its filters.
+# What it complains of, what it did with its filters, what it heard and said.
 sub log_text ($self) { read_file("$self->{folder}/sendmail.log") }
+sub milter_log ($self) { read_file("$self->{folder}/milter.log") }
 sub traffic ($self) { read_file("$self->{folder}/traffic.log") }
 
 sub make_folders ($self) {
@@ -129,8 +130,8 @@ sub write_config ($self) {
 
 sub start ($self) {
     $self->{process} = MailTest::Process->start(
-        command => [$self->{program}, '-bD', '-C', $self->{config}, '-d64.8',
-            '-X', "$self->{folder}/traffic.log"],
+        command => [$self->{program}, '-bD', '-C', $self->{config},
+            '-D', "$self->{folder}/milter.log", '-d64.8', '-X', "$self->{folder}/traffic.log"],
         stdout => "$self->{folder}/sendmail.log",
         stderr => "$self->{folder}/sendmail.log",
         # Without a full host name it sleeps a minute at its start.
