@@ -124,6 +124,8 @@ static int serve(struct app *app, int ready_fd)
             log_write(app->log, LOG_LEVEL_WARNING, "nobody waits for our start");
         close(ready_fd);
     }
+    if (log_start(app->log) != 0)
+        log_write(app->log, LOG_LEVEL_WARNING, "the log gets no thread: a slow log slows us down");
     return app_run(app);
 }
 
