@@ -25,8 +25,8 @@
 /* How long messages below a warning are gathered, so that the thread wakes up for many of them. */
 #define GATHER_MS 20
 
-/* How long log_close() waits for a target that takes nothing. */
-#define CLOSE_TIMEOUT_MS 3000
+/* How long the end of the program waits for a target that takes nothing. */
+#define FLUSH_TIMEOUT_MS 3000
 
 struct log {
     const char *ident;
@@ -34,10 +34,11 @@ struct log {
     atomic_int level;
     pthread_mutex_t lock;    /* of all below */
     pthread_cond_t filled;   /* there is something to write */
-    pthread_cond_t finished; /* the thread has ended */
+    pthread_cond_t finished; /* all is written, or the thread has ended */
     struct log_ring *ring;
     bool started;  /* the thread writes, else whoever logs */
     bool urgent;   /* a warning or an error waits */
+    bool flushing;
     bool closing;
     bool done;     /* the thread has ended */
     uint64_t lost;
@@ -169,7 +170,7 @@ static void wait_for_messages(struct log *log)
     while (!log->closing && log_ring_count(log->ring) == 0)
         pthread_cond_wait(&log->filled, &log->lock);
     const struct timespec until = in_ms(GATHER_MS);
-    while (!log->closing && !log->urgent && !log_ring_is_half_full(log->ring))
+    while (!log->closing && !log->flushing && !log->urgent && !log_ring_is_half_full(log->ring))
         if (pthread_cond_timedwait(&log->filled, &log->lock, &until) != 0)
             break;
 }
@@ -181,9 +182,11 @@ static void *run(void *context)
     while (!log->closing || log_ring_count(log->ring) > 0) {
         wait_for_messages(log);
         write_waiting(log, true);
+        if (log->flushing)
+            pthread_cond_broadcast(&log->finished);
     }
     log->done = true;
-    pthread_cond_signal(&log->finished);
+    pthread_cond_broadcast(&log->finished);
     pthread_mutex_unlock(&log->lock);
     return NULL;
 }
@@ -200,10 +203,23 @@ int log_start(struct log *log)
     return log->started ? 0 : -1;
 }
 
+void log_flush(struct log *log)
+{
+    const struct timespec until = in_ms(FLUSH_TIMEOUT_MS);
+    pthread_mutex_lock(&log->lock);
+    log->flushing = true;
+    pthread_cond_signal(&log->filled);
+    while (log->started && log_ring_count(log->ring) > 0)
+        if (pthread_cond_timedwait(&log->finished, &log->lock, &until) != 0)
+            break;
+    log->flushing = false;
+    pthread_mutex_unlock(&log->lock);
+}
+
 /* Lets the thread write what waits and end; false if its target keeps it. */
 static bool stop_thread(struct log *log)
 {
-    const struct timespec until = in_ms(CLOSE_TIMEOUT_MS);
+    const struct timespec until = in_ms(FLUSH_TIMEOUT_MS);
     pthread_mutex_lock(&log->lock);
     log->closing = true;
     pthread_cond_signal(&log->filled);

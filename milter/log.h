@@ -49,6 +49,9 @@ int log_start(struct log *log) __attribute__((warn_unused_result));
 /* Changes target and level in place, after a reload. */
 void log_reconfigure(struct log *log, enum log_target target, enum log_level level);
 
+/* Waits until all is written, for at most three seconds: before the program ends in a hurry. */
+void log_flush(struct log *log);
+
 /* Writes what waits, for at most three seconds, closes the log and nulls the pointer; NULL is
  * fine. */
 void log_close(struct log **log);

@@ -138,7 +138,7 @@ int main(int argc, char **argv)
         return status;
     umask(027);
     app.config_path = invocation.config_path;
-    app.loaded.wall_ms = clock_wall_ms();
+    app.loaded.wall_ms = app.loaded.succeeded_wall_ms = clock_wall_ms();
     app.settings =
         settings_load(app.config_path, app.loaded.text, sizeof(app.loaded.text));
     if (app.settings == NULL) {

@@ -367,6 +367,22 @@ static void test_a_stalled_syslog_keeps_nobody(void **state)
     assert_string_equal(syslog_line, "number 499");
 }
 
+static void test_flush(void **state)
+{
+    struct log *log = log_open("p", LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    (void)state;
+    log_flush(log);
+    assert_int_equal(log_start(log), 0);
+    syslog_calls = 0;
+    for (int i = 1; i <= 200; i++) {
+        log_write(log, LOG_LEVEL_INFO, "number %d", i);
+        log_flush(log);
+        assert_int_equal(log_counts(log).waiting, 0);
+    }
+    log_close(&log);
+    assert_int_equal(syslog_calls, 200);
+}
+
 static void test_closing_waits_for_no_stalled_reader(void **state)
 {
     static int other_end; /* stays open: the log's thread is kept there until the process ends */
@@ -375,6 +391,7 @@ static void test_closing_waits_for_no_stalled_reader(void **state)
     other_end = stall_stderr();
     assert_int_equal(log_start(log), 0);
     log_write(log, LOG_LEVEL_ERROR, "never read");
+    log_flush(log);
     double begun = seconds();
     log_close(&log);
     double took = seconds() - begun;
@@ -547,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_threads_do_not_mix_lines),
         cmocka_unit_test(test_a_stalled_reader_keeps_nobody),
         cmocka_unit_test(test_a_stalled_syslog_keeps_nobody),
+        cmocka_unit_test(test_flush),
         cmocka_unit_test(test_closing_waits_for_no_stalled_reader),
         cmocka_unit_test(test_messages_come_by_themselves),
         cmocka_unit_test(test_printable),
