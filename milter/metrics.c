@@ -189,6 +189,8 @@ static void write_daemon(FILE *out, const struct app *app)
     bool enforce = app->settings->mode == MODE_ENFORCE;
     begin(out, GAUGE, "build_info", "Always 1; the version is a label.");
     add(out, "build_info", "version", PACKAGE_VERSION, 1);
+    begin(out, GAUGE, "process_start_time_seconds", "When the daemon was started.");
+    add_time(out, "process_start_time_seconds", "", app->started_wall_ms);
     begin(out, GAUGE, "mode", "1 for the mode in force.");
     add(out, "mode", "mode", "enforce", enforce);
     add(out, "mode", "mode", "observe", !enforce);
@@ -207,10 +209,6 @@ static void write_daemon(FILE *out, const struct app *app)
               log.waiting);
     write_one(out, COUNTER, "log_dropped_messages_total",
               "Log messages that were lost because the log takes them too slowly.", log.lost);
-    fputs("# HELP process_start_time_seconds When the process was started, since the epoch.\n"
-          "# TYPE process_start_time_seconds gauge\n", out);
-    fprintf(out, "process_start_time_seconds %" PRId64 ".%03d\n", app->started_wall_ms / 1000,
-            (int)(app->started_wall_ms % 1000));
 }
 
 char *metrics_format(const struct app *app)

@@ -2,9 +2,8 @@
  * GET /metrics: Prometheus' text format 0.0.4.
  *
  * Names are bdat_milter_…, units and suffixes by Prometheus' conventions (octets are "bytes"
- * there), and process_start_time_seconds as every exporter has it. Every series is there from the
- * start, with 0 where nothing has happened, so that rate() sees the first event. Counters begin
- * anew with the daemon.
+ * there). Every series is there from the start, with 0 where nothing has happened, so that rate()
+ * sees the first event. Counters begin anew with the daemon.
  */
 #ifndef BDAT_METRICS_H
 #define BDAT_METRICS_H
