@@ -431,8 +431,10 @@ int app_run(struct app *app)
 
 void app_close(struct app *app)
 {
-    if (filter_is_running() && !filter_stop(STOP_TIMEOUT_MS))
+    if (filter_is_running() && !filter_stop(STOP_TIMEOUT_MS)) {
+        log_flush(app->log);
         _exit(EXIT_FAILURE); /* a callback is stuck: nothing may be freed below it */
+    }
     for (size_t i = 0; i < app->event_count; i++)
         event_free(app->events[i]);
     app->event_count = 0;
@@ -487,6 +489,7 @@ int app_reload(struct app *app)
                   app->loaded.text);
     } else {
         snprintf(app->loaded.text, sizeof(app->loaded.text), "ok");
+        app->loaded.succeeded_wall_ms = app->loaded.wall_ms;
         apply_settings(app, settings);
         log_write(app->log, LOG_LEVEL_INFO, "configuration reloaded");
     }

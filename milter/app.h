@@ -33,6 +33,7 @@ enum app_socket { SOCKET_MILTER, SOCKET_TABLES, SOCKET_POLICY, SOCKET_CONTROL, S
 /* What came of the last try to load the configuration. */
 struct load_outcome {
     int64_t wall_ms;
+    int64_t succeeded_wall_ms; /* the last one that went well */
     bool failed;
     char text[SETTINGS_ERROR_SIZE]; /* "ok" or what is wrong */
 };

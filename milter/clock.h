@@ -23,6 +23,14 @@ static inline int64_t clock_monotonic_ms(void)
     return clock_read_ms(CLOCK_MONOTONIC);
 }
 
+/* The same in nanoseconds. */
+static inline int64_t clock_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* Milliseconds since the epoch. */
 static inline int64_t clock_wall_ms(void)
 {

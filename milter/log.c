@@ -4,45 +4,53 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <syslog.h>
-#include <unistd.h>
+#include <time.h>
 
-#ifdef HAVE_LIBSYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-#endif
+#include "milter/log_output.h"
+#include "milter/log_ring.h"
 
 /* What a line holds before memory is asked for. */
 #define LINE_SIZE 1024
 
-/* MESSAGE, PRIORITY, SYSLOG_IDENTIFIER, SYSLOG_FACILITY and the caller's own. */
-#define FIELDS_OWN 4
-#define FIELDS_MAX 12
+/* Room for messages that wait to be written, some thousands. */
+#define RING_SIZE (1024 * 1024)
+
+/* How long messages below a warning are gathered, so that the thread wakes up for many of them. */
+#define GATHER_MS 20
+
+/* How long the end of the program waits for a target that takes nothing. */
+#define FLUSH_TIMEOUT_MS 3000
 
 struct log {
     const char *ident;
     atomic_int target;
     atomic_int level;
-    pthread_mutex_t lock; /* one line after the other on stderr */
+    pthread_mutex_t lock;    /* of all below */
+    pthread_cond_t filled;   /* there is something to write */
+    pthread_cond_t finished; /* all is written, or the thread has ended */
+    struct log_ring *ring;
+    bool started;  /* the thread writes, else whoever logs */
+    bool urgent;   /* a warning or an error waits */
+    bool flushing;
+    bool closing;
+    bool done;     /* the thread has ended */
+    uint64_t lost;
+    uint64_t lost_said;
+    pthread_t thread;
 };
 
-struct level_row {
-    const char *name;
-    int priority; /* of syslog(3) */
-};
-
-static const struct level_row levels[LOG_LEVEL_COUNT] = {
-    [LOG_LEVEL_ERROR] = {"error", LOG_ERR},
-    [LOG_LEVEL_WARNING] = {"warning", LOG_WARNING},
-    [LOG_LEVEL_INFO] = {"info", LOG_INFO},
-    [LOG_LEVEL_DEBUG] = {"debug", LOG_DEBUG},
+static const char *const levels[LOG_LEVEL_COUNT] = {
+    [LOG_LEVEL_ERROR] = "error",
+    [LOG_LEVEL_WARNING] = "warning",
+    [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug",
 };
 
 static const char *const targets[LOG_TARGET_COUNT] = {
@@ -53,7 +61,7 @@ static const char *const targets[LOG_TARGET_COUNT] = {
 
 const char *log_level_name(enum log_level level)
 {
-    return levels[level].name;
+    return levels[level];
 }
 
 const char *log_target_name(enum log_target target)
@@ -71,13 +79,28 @@ bool log_target_is_built_in(enum log_target target)
 #endif
 }
 
+static int init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    int error = pthread_condattr_init(&attributes);
+    if (error != 0)
+        return error;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    error = pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return error;
+}
+
 struct log *log_open(const char *ident, enum log_target target, enum log_level level)
 {
     struct log *log = calloc(1, sizeof(*log));
 
     if (log == NULL)
         return NULL;
-    if (pthread_mutex_init(&log->lock, NULL) != 0) {
+    log->ring = log_ring_new(RING_SIZE);
+    if (log->ring == NULL || pthread_mutex_init(&log->lock, NULL) != 0 ||
+        init_condition(&log->filled) != 0 || init_condition(&log->finished) != 0) {
+        log_ring_free(&log->ring);
         free(log);
         return NULL;
     }
@@ -93,92 +116,148 @@ void log_reconfigure(struct log *log, enum log_target target, enum log_level lev
     atomic_store(&log->level, (int)level);
 }
 
-void log_close(struct log **log)
-{
-    if (*log == NULL)
-        return;
-    closelog();
-    pthread_mutex_destroy(&(*log)->lock);
-    free(*log);
-    *log = NULL;
-}
-
 bool log_wants(const struct log *log, enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-static void write_stderr(struct log *log, enum log_level level, const char *text)
-{
-    struct iovec parts[] = {
-        {(void *)(uintptr_t)log->ident, strlen(log->ident)},
-        {(void *)(uintptr_t) ": ", 2},
-        {(void *)(uintptr_t)levels[level].name, strlen(levels[level].name)},
-        {(void *)(uintptr_t) ": ", 2},
-        {(void *)(uintptr_t)text, strlen(text)},
-        {(void *)(uintptr_t) "\n", 1},
-    };
-    ssize_t written;
+/* ---- writing: by the log's thread, or by the caller as long as there is none ---- */
 
+/* What was lost is said as soon as there is nothing else to say, so once for each flood. */
+static void say_what_was_lost(struct log *log)
+{
+    char text[128];
+    if (log->lost == log->lost_said || log_ring_count(log->ring) > 0)
+        return;
+    snprintf(text, sizeof(text), "log: %llu messages were lost: the log takes them too slowly",
+             (unsigned long long)(log->lost - log->lost_said));
+    if (log_ring_put(log->ring, LOG_LEVEL_WARNING, (enum log_target)atomic_load(&log->target),
+                     text, NULL, 0))
+        log->lost_said = log->lost;
+}
+
+/* Writes all that waits. With the lock held; the log's thread lets go of it while it writes. */
+static void write_waiting(struct log *log, bool by_thread)
+{
+    struct log_entry entry;
+    while (log_ring_peek(log->ring, &entry)) {
+        if (by_thread)
+            pthread_mutex_unlock(&log->lock);
+        log_output_write(log->ident, &entry);
+        if (by_thread)
+            pthread_mutex_lock(&log->lock);
+        log_ring_pop(log->ring);
+        say_what_was_lost(log);
+    }
+    log->urgent = false;
+}
+
+static struct timespec in_ms(int64_t ms)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += ms / 1000;
+    time.tv_nsec += ms % 1000 * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+static void wait_for_messages(struct log *log)
+{
+    while (!log->closing && log_ring_count(log->ring) == 0)
+        pthread_cond_wait(&log->filled, &log->lock);
+    const struct timespec until = in_ms(GATHER_MS);
+    while (!log->closing && !log->flushing && !log->urgent && !log_ring_is_half_full(log->ring))
+        if (pthread_cond_timedwait(&log->filled, &log->lock, &until) != 0)
+            break;
+}
+
+static void *run(void *context)
+{
+    struct log *log = context;
     pthread_mutex_lock(&log->lock);
-    do {
-        written = writev(STDERR_FILENO, parts, sizeof(parts) / sizeof(parts[0]));
-    } while (written < 0 && errno == EINTR);
+    while (!log->closing || log_ring_count(log->ring) > 0) {
+        wait_for_messages(log);
+        write_waiting(log, true);
+        if (log->flushing)
+            pthread_cond_broadcast(&log->finished);
+    }
+    log->done = true;
+    pthread_cond_broadcast(&log->finished);
+    pthread_mutex_unlock(&log->lock);
+    return NULL;
+}
+
+int log_start(struct log *log)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_mutex_lock(&log->lock);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    log->started = pthread_create(&log->thread, NULL, run, log) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_mutex_unlock(&log->lock);
+    return log->started ? 0 : -1;
+}
+
+void log_flush(struct log *log)
+{
+    const struct timespec until = in_ms(FLUSH_TIMEOUT_MS);
+    pthread_mutex_lock(&log->lock);
+    log->flushing = true;
+    pthread_cond_signal(&log->filled);
+    while (log->started && log_ring_count(log->ring) > 0)
+        if (pthread_cond_timedwait(&log->finished, &log->lock, &until) != 0)
+            break;
+    log->flushing = false;
     pthread_mutex_unlock(&log->lock);
 }
 
-#ifdef HAVE_LIBSYSTEMD
-
-/* "NAME=value" as the journal wants it; the text is the caller's to free. */
-static bool journal_field(struct iovec *part, const char *name, const char *value)
+/* Lets the thread write what waits and end; false if its target keeps it. */
+static bool stop_thread(struct log *log)
 {
-    char *text;
-    int length = asprintf(&text, "%s=%s", name, value);
-
-    if (length < 0)
-        return false;
-    part->iov_base = text;
-    part->iov_len = (size_t)length;
-    return true;
+    const struct timespec until = in_ms(FLUSH_TIMEOUT_MS);
+    pthread_mutex_lock(&log->lock);
+    log->closing = true;
+    pthread_cond_signal(&log->filled);
+    while (!log->done)
+        if (pthread_cond_timedwait(&log->finished, &log->lock, &until) != 0)
+            break;
+    bool done = log->done;
+    pthread_mutex_unlock(&log->lock);
+    if (done)
+        pthread_join(log->thread, NULL);
+    else
+        pthread_detach(log->thread);
+    return done;
 }
 
-static bool write_journal(struct log *log, enum log_level level, const struct log_field *fields,
-                          size_t count, const char *text)
+void log_close(struct log **log)
 {
-    char priority[] = {(char)('0' + levels[level].priority), '\0'};
-    const struct log_field own[FIELDS_OWN] = {
-        {"MESSAGE", text},
-        {"PRIORITY", priority},
-        {"SYSLOG_IDENTIFIER", log->ident},
-        {"SYSLOG_FACILITY", "2"}, /* mail: LOG_MAIL >> 3 */
-    };
-    struct iovec parts[FIELDS_OWN + FIELDS_MAX];
-    int used = 0;
-    bool sent = true;
-
-    for (size_t i = 0; sent && i < FIELDS_OWN; i++)
-        if ((sent = journal_field(&parts[used], own[i].name, own[i].value)))
-            used++;
-    for (size_t i = 0; sent && i < count && i < FIELDS_MAX; i++)
-        if ((sent = journal_field(&parts[used], fields[i].name, fields[i].value)))
-            used++;
-    if (sent)
-        sent = sd_journal_sendv(parts, used) >= 0;
-    while (used > 0)
-        free(parts[--used].iov_base);
-    return sent;
+    struct log *old = *log;
+    *log = NULL;
+    if (old == NULL || (old->started && !stop_thread(old)))
+        return; /* a thread that is kept goes with the process, and so does what it uses */
+    closelog();
+    pthread_cond_destroy(&old->filled);
+    pthread_cond_destroy(&old->finished);
+    pthread_mutex_destroy(&old->lock);
+    log_ring_free(&old->ring);
+    free(old);
 }
 
-#else
-
-static bool write_journal(struct log *log, enum log_level level, const struct log_field *fields,
-                          size_t count, const char *text)
+struct log_counts log_counts(struct log *log)
 {
-    (void)log, (void)level, (void)fields, (void)count, (void)text;
-    return false; /* settings_load() takes no such target */
+    pthread_mutex_lock(&log->lock);
+    const struct log_counts counts = {log_ring_count(log->ring), log->lost};
+    pthread_mutex_unlock(&log->lock);
+    return counts;
 }
 
-#endif
+/* ---- taking messages ---- */
 
 /* One message is one line: a line end or an escape that slipped in does no harm. */
 static void keep_to_one_line(char *text)
@@ -188,22 +267,28 @@ static void keep_to_one_line(char *text)
             *text = '?';
 }
 
-static void write_text(struct log *log, enum log_level level, const struct log_field *fields,
-                       size_t count, char *text)
+static void take_text(struct log *log, enum log_level level, const struct log_field *fields,
+                      size_t count, char *text)
 {
     enum log_target target = (enum log_target)atomic_load(&log->target);
-
     keep_to_one_line(text);
-    if (target == LOG_TARGET_SYSLOG)
-        syslog(levels[level].priority, "%s%s%s", level == LOG_LEVEL_INFO ? "" : levels[level].name,
-               level == LOG_LEVEL_INFO ? "" : ": ", text);
-    else if (target != LOG_TARGET_JOURNAL || !write_journal(log, level, fields, count, text))
-        write_stderr(log, level, text);
+    pthread_mutex_lock(&log->lock);
+    bool asleep = log_ring_count(log->ring) == 0;
+    bool urgent = level <= LOG_LEVEL_WARNING && !log->urgent;
+    if (!log_ring_put(log->ring, level, target, text, fields, count))
+        log->lost++;
+    else if (urgent)
+        log->urgent = true;
+    if (!log->started)
+        write_waiting(log, false);
+    else if (asleep || urgent || log_ring_is_half_full(log->ring))
+        pthread_cond_signal(&log->filled);
+    pthread_mutex_unlock(&log->lock);
 }
 
 static void __attribute__((format(printf, 5, 0)))
-write_formatted(struct log *log, enum log_level level, const struct log_field *fields, size_t count,
-                const char *format, va_list arguments)
+take_formatted(struct log *log, enum log_level level, const struct log_field *fields, size_t count,
+               const char *format, va_list arguments)
 {
     char line[LINE_SIZE], *longer = NULL;
     va_list again;
@@ -217,7 +302,7 @@ write_formatted(struct log *log, enum log_level level, const struct log_field *f
         vsnprintf(longer, (size_t)length + 1, format, again);
     va_end(again);
     if (length >= 0)
-        write_text(log, level, fields, count, longer != NULL ? longer : line);
+        take_text(log, level, fields, count, longer != NULL ? longer : line);
     free(longer);
     errno = error;
 }
@@ -227,7 +312,7 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    write_formatted(log, level, NULL, 0, format, arguments);
+    take_formatted(log, level, NULL, 0, format, arguments);
     va_end(arguments);
 }
 
@@ -237,9 +322,11 @@ void log_write_fields(struct log *log, enum log_level level, const struct log_fi
     va_list arguments;
 
     va_start(arguments, format);
-    write_formatted(log, level, fields, field_count, format, arguments);
+    take_formatted(log, level, fields, field_count, format, arguments);
     va_end(arguments);
 }
+
+/* ---- client text ---- */
 
 /* The length of the character that begins at `text` if it is well-formed (RFC 3629, table of
  * section 4), else 0. */

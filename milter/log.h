@@ -2,8 +2,16 @@
  * The log: syslog (facility mail), the journal or standard error.
  *
  * Levels have a meaning: error = the operator must act, warning = something was refused or
- * lost, info = one line per transfer, debug = the steps. Thread-safe; never blocks on disk
- * other than syslog(3) itself does. Client text goes through log_printable() first.
+ * lost, info = one line per transfer, debug = the steps. Thread-safe. Client text goes through
+ * log_printable() first.
+ *
+ * Syslog, journal and standard error may each keep a writer waiting, and the event loop must
+ * never wait. So from log_start() on a thread of the log's own writes, and log_write() only
+ * copies the message into a ring of a fixed size: no system call but to wake that thread, no
+ * memory asked for, no wait. When the ring is full new messages are lost; they are counted, and
+ * the log says how many there were once it has caught up. Warnings and errors are written at
+ * once, others within some ten milliseconds. Before log_start() messages are written by the
+ * caller, so that what goes wrong at the start is told before anything else happens.
  *
  * A line reads "bdat-milter: warning: text" on standard error; in syslog the word of the level
  * stands before the text of every level but info, as Postfix does it. errno is left alone.
@@ -13,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 #define LOG_LEVEL_COUNT 4
@@ -33,11 +42,25 @@ bool log_target_is_built_in(enum log_target target);
  * process: syslog(3) knows no more than one name. */
 struct log *log_open(const char *ident, enum log_target target, enum log_level level);
 
+/* Starts the log's thread; to be called once, after the last fork(2). -1 when there can be none:
+ * callers go on writing themselves. */
+int log_start(struct log *log) __attribute__((warn_unused_result));
+
 /* Changes target and level in place, after a reload. */
 void log_reconfigure(struct log *log, enum log_target target, enum log_level level);
 
-/* Closes the log and nulls the pointer; NULL is fine. */
+/* Waits until all is written, for at most three seconds: before the program ends in a hurry. */
+void log_flush(struct log *log);
+
+/* Writes what waits, for at most three seconds, closes the log and nulls the pointer; NULL is
+ * fine. */
 void log_close(struct log **log);
+
+struct log_counts {
+    size_t waiting; /* messages to be written */
+    uint64_t lost;  /* since the start */
+};
+struct log_counts log_counts(struct log *log);
 
 /* True if a message of that level would be written: lets a caller skip costly formatting. */
 bool log_wants(const struct log *log, enum log_level level);
@@ -53,7 +76,9 @@ struct log_field {
     const char *value;
 };
 
-/* The same with up to 12 journal fields, which other targets leave out. When the journal does not
+#define LOG_FIELDS_MAX 12
+
+/* The same with up to LOG_FIELDS_MAX journal fields, which other targets leave out. When the journal does not
  * take a message it goes to standard error. */
 void log_write_fields(struct log *log, enum log_level level, const struct log_field *fields,
                       size_t field_count, const char *format, ...)

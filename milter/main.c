@@ -124,6 +124,8 @@ static int serve(struct app *app, int ready_fd)
             log_write(app->log, LOG_LEVEL_WARNING, "nobody waits for our start");
         close(ready_fd);
     }
+    if (log_start(app->log) != 0)
+        log_write(app->log, LOG_LEVEL_WARNING, "the log gets no thread: a slow log slows us down");
     return app_run(app);
 }
 
@@ -136,7 +138,7 @@ int main(int argc, char **argv)
         return status;
     umask(027);
     app.config_path = invocation.config_path;
-    app.loaded.wall_ms = clock_wall_ms();
+    app.loaded.wall_ms = app.loaded.succeeded_wall_ms = clock_wall_ms();
     app.settings =
         settings_load(app.config_path, app.loaded.text, sizeof(app.loaded.text));
     if (app.settings == NULL) {

@@ -14,6 +14,7 @@ struct policy {
     struct policy_options options;
     struct service *service;
     struct policy_counts counts;
+    struct histogram durations[POLICY_STATE_COUNT];
 };
 
 /* A peer that is no Postfix, or a request beyond the limits: mail must go on all the same. */
@@ -30,6 +31,7 @@ static size_t refuse(struct policy *policy, struct peer *peer, const char *why, 
 static void answer(struct policy *policy, struct peer *peer, const struct policy_request *request)
 {
     char action[ACTION_SIZE], wire[ACTION_SIZE + 16];
+    int64_t begun_ns = clock_monotonic_ns();
     policy->counts.requests++;
     policy->counts.last_seen_ms = clock_wall_ms();
     inbox_drain(policy->options.inbox);
@@ -37,6 +39,8 @@ static void answer(struct policy *policy, struct peer *peer, const struct policy
                          sizeof(action));
     int length = snprintf(wire, sizeof(wire), "action=%s\n\n", action);
     peer_reply(peer, wire, (size_t)length);
+    histogram_observe(&policy->durations[request->state],
+                      (uint64_t)(clock_monotonic_ns() - begun_ns));
 }
 
 static size_t handle(void *context, struct peer *peer, char *data, size_t length)
@@ -64,6 +68,8 @@ struct policy *policy_new(struct event_base *base, const struct policy_options *
     if (policy == NULL)
         return NULL;
     policy->options = *options;
+    for (size_t i = 0; i < POLICY_STATE_COUNT; i++)
+        histogram_init(&policy->durations[i], &histogram_answers);
     const struct service_options service = {
         .name = "policy",
         .listen_fd = options->listen_fd,
@@ -93,4 +99,9 @@ struct policy_counts policy_counts(const struct policy *policy)
     struct policy_counts counts = policy->counts;
     counts.connections = service_connections(policy->service);
     return counts;
+}
+
+const struct histogram *policy_durations(const struct policy *policy, enum policy_state state)
+{
+    return &policy->durations[state];
 }

@@ -8,8 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "milter/histogram.h"
 #include "milter/inbox.h"
 #include "milter/log.h"
+#include "milter/policy_request.h"
 #include "milter/sessions.h"
 
 struct event_base;
@@ -33,5 +35,8 @@ struct policy_counts {
     int64_t last_seen_ms; /* wall clock; 0 = never */
 };
 struct policy_counts policy_counts(const struct policy *policy);
+
+/* How long the requests of that state took, as tables_durations() says it. */
+const struct histogram *policy_durations(const struct policy *policy, enum policy_state state);
 
 #endif

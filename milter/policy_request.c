@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+static const char *const state_names[POLICY_STATE_COUNT] = {
+    [POLICY_STATE_OTHER] = "other",
+    [POLICY_STATE_DATA] = "DATA",
+    [POLICY_STATE_END_OF_MESSAGE] = "END-OF-MESSAGE",
+};
+
+const char *policy_state_name(enum policy_state state)
+{
+    return state_names[state];
+}
+
 /* Digits up to the first other octet; saturates. */
 static uint64_t parse_number(struct slice text)
 {
@@ -56,10 +67,9 @@ static void take_attribute(struct slice name, struct slice value, struct policy_
     } else if (is(name, "recipient_count")) {
         request->recipient_count = parse_number(value);
     } else if (is(name, "protocol_state")) {
-        if (is(value, "DATA"))
-            request->state = POLICY_STATE_DATA;
-        else if (is(value, "END-OF-MESSAGE"))
-            request->state = POLICY_STATE_END_OF_MESSAGE;
+        for (int state = POLICY_STATE_DATA; state < POLICY_STATE_COUNT; state++)
+            if (is(value, state_names[state]))
+                request->state = (enum policy_state)state;
     }
 }
 

@@ -15,7 +15,15 @@
 #define POLICY_LINE_MAX 16384
 #define POLICY_REQUEST_MAX 65536
 
-enum policy_state { POLICY_STATE_OTHER, POLICY_STATE_DATA, POLICY_STATE_END_OF_MESSAGE };
+enum policy_state {
+    POLICY_STATE_OTHER,
+    POLICY_STATE_DATA,
+    POLICY_STATE_END_OF_MESSAGE,
+    POLICY_STATE_COUNT
+};
+
+/* Postfix's word for a state ("END-OF-MESSAGE"), "other" for the rest. Static storage. */
+const char *policy_state_name(enum policy_state state);
 
 /* The attributes we know; others are ignored. A missing one is an empty slice or 0. */
 struct policy_request {

@@ -20,6 +20,8 @@ struct recorder *recorder_new(struct log *log)
         return NULL;
     recorder->log = log;
     LIST_INIT(&recorder->followers);
+    histogram_init(&recorder->counts.durations, &histogram_transfers);
+    histogram_init(&recorder->counts.chunk_sizes, &histogram_octets);
     return recorder;
 }
 
@@ -108,6 +110,8 @@ static void add_octets(struct record_counts *counts, const struct transfer *tran
     counts->declared_octets += transfer->declared;
     if (transfer->has_received)
         counts->received_octets += transfer->received;
+    for (uint64_t i = 0; i < transfer->chunk_count && i < TRANSFER_CHUNKS_KEPT; i++)
+        histogram_observe(&counts->chunk_sizes, transfer->chunks[i]);
 }
 
 void recorder_add(struct recorder *recorder, const struct record *record)
@@ -119,6 +123,8 @@ void recorder_add(struct recorder *recorder, const struct record *record)
         recorder->counts.actions[record->action]++;
     if (record->transfer.mode != TRANSFER_DATA)
         add_octets(&recorder->counts, &record->transfer);
+    if (record->transfer.mode == TRANSFER_BDAT && record->elapsed_ms >= 0)
+        histogram_observe(&recorder->counts.durations, (uint64_t)record->elapsed_ms);
     log_record(recorder, slot, "");
     tell_followers(recorder, slot);
 }
@@ -174,4 +180,13 @@ void recorder_follow(struct recorder *recorder, struct record_follower *follower
 void recorder_unfollow(struct record_follower *follower)
 {
     LIST_REMOVE(follower, link);
+}
+
+size_t recorder_count_followers(const struct recorder *recorder)
+{
+    const struct record_follower *follower;
+    size_t count = 0;
+    LIST_FOREACH(follower, &recorder->followers, link)
+        count++;
+    return count;
 }

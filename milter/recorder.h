@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "milter/histogram.h"
 #include "milter/log.h"
 #include "milter/transfer.h"
 #include "milter/verdict.h"
@@ -43,6 +44,8 @@ struct record_counts {
     uint64_t declared_octets;
     uint64_t received_octets;
     uint64_t data_transfers;
+    struct histogram durations;   /* of BDAT transfers, first chunk to verdict; milliseconds */
+    struct histogram chunk_sizes; /* of the first TRANSFER_CHUNKS_KEPT chunks of each; octets */
 };
 
 /* Somebody who is told of each record. */
@@ -78,5 +81,6 @@ const struct record *recorder_at(const struct recorder *recorder, size_t index);
 
 void recorder_follow(struct recorder *recorder, struct record_follower *follower);
 void recorder_unfollow(struct record_follower *follower);
+size_t recorder_count_followers(const struct recorder *recorder);
 
 #endif

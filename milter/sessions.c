@@ -686,6 +686,7 @@ static void count_active(void *context, const struct session_view *view)
 struct session_counts sessions_counts(const struct sessions *sessions)
 {
     struct session_counts counts = sessions->counts;
+    memcpy(counts.over, counts.modes, sizeof(counts.over));
     counts.active = sessions->others;
     sessions_visit(sessions, count_active, &counts);
     return counts;

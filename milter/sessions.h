@@ -101,7 +101,8 @@ const char *sessions_hint(const struct sessions *sessions);
 struct session_counts {
     size_t active;
     uint64_t total;
-    uint64_t modes[SESSION_MODES]; /* of sessions that are over */
+    uint64_t modes[SESSION_MODES]; /* of all sessions, as far as their mode is known */
+    uint64_t over[SESSION_MODES];  /* of sessions that are over */
     uint64_t unverified;           /* sessions with a message that could not be checked */
     uint64_t guarded;              /* commands kept from Postfix */
 };

@@ -14,6 +14,7 @@ struct tables {
     struct tables_options options;
     struct service *service;
     struct tables_counts counts;
+    struct histogram durations[TABLE_COUNT];
     char *withheld; /* the ehlo table's answer, a netstring */
     size_t withheld_length;
 };
@@ -67,24 +68,32 @@ static void answer_command(struct tables *tables, struct peer *peer, struct slic
 static const struct {
     const char *name;
     void (*answer)(struct tables *tables, struct peer *peer, struct slice key);
-} names[] = {
-    {"command", answer_command},
-    {"ehlo", answer_ehlo},
+} names[TABLE_COUNT] = {
+    [TABLE_COMMAND] = {"command", answer_command},
+    [TABLE_EHLO] = {"ehlo", answer_ehlo},
 };
+
+const char *table_name(enum table table)
+{
+    return names[table].name;
+}
 
 static void answer(struct tables *tables, struct peer *peer, const struct netstring *request)
 {
+    int64_t begun_ns = clock_monotonic_ns();
     const char *blank = memchr(request->payload, ' ', request->length);
     size_t length = blank != NULL ? (size_t)(blank - request->payload) : request->length;
     struct slice key = {request->payload + request->length, 0};
     if (blank != NULL)
         key = (struct slice){blank + 1, request->length - length - 1};
+    inbox_drain(tables->options.inbox);
     tables->counts.lookups++;
     tables->counts.last_seen_ms = clock_wall_ms();
-    for (size_t i = 0; blank != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; blank != NULL && i < TABLE_COUNT; i++) {
         if (strlen(names[i].name) == length &&
             memcmp(names[i].name, request->payload, length) == 0) {
             names[i].answer(tables, peer, key);
+            histogram_observe(&tables->durations[i], (uint64_t)(clock_monotonic_ns() - begun_ns));
             return;
         }
     }
@@ -97,7 +106,6 @@ static size_t handle(void *context, struct peer *peer, char *data, size_t length
     struct netstring request;
     switch (netstring_parse(data, length, &request)) {
     case NETSTRING_COMPLETE:
-        inbox_drain(tables->options.inbox);
         answer(tables, peer, &request);
         return request.used;
     case NETSTRING_INCOMPLETE:
@@ -144,6 +152,8 @@ struct tables *tables_new(struct event_base *base, const struct tables_options *
     if (tables == NULL)
         return NULL;
     tables->options = *options;
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        histogram_init(&tables->durations[i], &histogram_answers);
     const struct service_options service = {
         .name = "tables",
         .listen_fd = options->listen_fd,
@@ -175,4 +185,9 @@ struct tables_counts tables_counts(const struct tables *tables)
     struct tables_counts counts = tables->counts;
     counts.connections = service_connections(tables->service);
     return counts;
+}
+
+const struct histogram *tables_durations(const struct tables *tables, enum table table)
+{
+    return &tables->durations[table];
 }

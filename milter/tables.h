@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "milter/histogram.h"
 #include "milter/inbox.h"
 #include "milter/log.h"
 #include "milter/sessions.h"
@@ -44,5 +45,13 @@ struct tables_counts {
     int64_t last_seen_ms; /* wall clock; 0 = never */
 };
 struct tables_counts tables_counts(const struct tables *tables);
+
+/* How long the lookups took from the request's last octet to the answer handed to the kernel,
+ * nanoseconds; what is in the inbox is dealt with in that time, since Postfix waits for it. */
+enum table { TABLE_COMMAND, TABLE_EHLO, TABLE_COUNT };
+const struct histogram *tables_durations(const struct tables *tables, enum table table);
+
+/* The name by which Postfix asks ("command"). Static storage. */
+const char *table_name(enum table table);
 
 #endif

@@ -9,12 +9,15 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -26,6 +29,8 @@
 
 static char syslog_line[4096];
 static int syslog_priority;
+static int syslog_calls;
+static pthread_mutex_t syslog_gate = PTHREAD_MUTEX_INITIALIZER; /* held: syslog(3) hangs */
 static char journal_text[4096];
 static int journal_result;
 
@@ -38,8 +43,11 @@ int sd_journal_sendv(const struct iovec *parts, int count);
 static void __attribute__((format(printf, 2, 0)))
 take_syslog(int priority, const char *format, va_list arguments)
 {
+    pthread_mutex_lock(&syslog_gate);
     syslog_priority = priority;
+    syslog_calls++;
     vsnprintf(syslog_line, sizeof(syslog_line), format, arguments);
+    pthread_mutex_unlock(&syslog_gate);
 }
 
 void syslog(int priority, const char *format, ...)
@@ -210,25 +218,214 @@ static void *write_lines(void *argument)
     return NULL;
 }
 
-static void test_threads_do_not_mix_lines(void **state)
+static void check_threads_do_not_mix_lines(bool with_thread)
 {
     static const char line[] = "p: info: a line of a thread\n";
     struct log *log = log_open("p", LOG_TARGET_STDERR, LOG_LEVEL_INFO);
     pthread_t threads[WRITERS];
-    (void)state;
     catch_stderr();
+    if (with_thread)
+        assert_int_equal(log_start(log), 0);
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_lines, log), 0);
     for (int i = 0; i < LINES; i++)
         log_reconfigure(log, LOG_TARGET_STDERR, i % 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
+    log_close(&log);
     char *got = release_stderr();
     assert_int_equal(strlen(got), WRITERS * LINES * strlen(line));
     for (const char *p = got; *p != '\0'; p += strlen(line))
         assert_memory_equal(p, line, strlen(line));
     free(got);
+}
+
+static void test_threads_do_not_mix_lines(void **state)
+{
+    (void)state;
+    check_threads_do_not_mix_lines(false);
+    check_threads_do_not_mix_lines(true);
+}
+
+/* -- a target that takes nothing ------------------------------------------------------------ */
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Standard error becomes a pipe that is full already; returns its other end. */
+static int stall_stderr(void)
+{
+    static char filler[65536];
+    int ends[2];
+    saved_stderr = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    memset(filler, '.', sizeof(filler));
+    while (write(ends[1], filler, sizeof(filler)) > 0)
+        continue;
+    while (write(ends[1], filler, 1) > 0)
+        continue;
+    fcntl(ends[1], F_SETFL, 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    return ends[0];
+}
+
+static void restore_stderr(void)
+{
+    assert_true(dup2(saved_stderr, STDERR_FILENO) >= 0);
+    close(saved_stderr);
+}
+
+struct reader {
+    int fd;
+    unsigned long numbers; /* "number N" lines seen, in ascending order */
+    unsigned long lost;    /* as the log says */
+    bool in_order;
+};
+
+static void read_line(struct reader *reader, char *line)
+{
+    static unsigned long last;
+    unsigned long number;
+    line += strspn(line, ".");
+    if (sscanf(line, "p: info: number %lu", &number) == 1) {
+        reader->in_order &= reader->numbers == 0 || number > last;
+        last = number;
+        reader->numbers++;
+    } else if (sscanf(line, "p: warning: log: %lu messages were lost", &number) == 1) {
+        reader->lost += number;
+    } else {
+        reader->in_order = false;
+    }
+}
+
+/* Until the last writer has closed the pipe. */
+static void *read_all(void *argument)
+{
+    struct reader *reader = argument;
+    FILE *file = fdopen(reader->fd, "r");
+    char *line = NULL;
+    size_t size = 0;
+    reader->in_order = true;
+    while (getline(&line, &size, file) > 0)
+        read_line(reader, line);
+    free(line);
+    fclose(file);
+    return NULL;
+}
+
+static void test_a_stalled_reader_keeps_nobody(void **state)
+{
+    enum { MESSAGES = 100000 };
+    struct log *log = log_open("p", LOG_TARGET_STDERR, LOG_LEVEL_INFO);
+    struct reader reader = {.fd = stall_stderr()};
+    double slowest = 0, begun = seconds();
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(log_start(log), 0);
+    for (int i = 1; i <= MESSAGES; i++) {
+        double before = seconds(), took;
+        log_write(log, LOG_LEVEL_INFO, "number %d", i);
+        took = seconds() - before;
+        slowest = took > slowest ? took : slowest;
+    }
+    double all = seconds() - begun;
+    struct log_counts counts = log_counts(log);
+    assert_int_equal(counts.waiting + counts.lost, MESSAGES);
+    assert_true(counts.lost > 0 && counts.waiting > 1000);
+    assert_int_equal(pthread_create(&thread, NULL, read_all, &reader), 0);
     log_close(&log);
+    restore_stderr();
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(reader.in_order);
+    assert_int_equal(reader.numbers, counts.waiting);
+    assert_int_equal(reader.lost, counts.lost);
+    /* Microseconds each; the bounds are those of a busy machine and a slow build. */
+    assert_true(slowest < 1.0);
+    assert_true(all < 10.0);
+}
+
+static void test_a_stalled_syslog_keeps_nobody(void **state)
+{
+    struct log *log = log_open("p", LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    (void)state;
+    assert_int_equal(log_start(log), 0);
+    syslog_calls = 0;
+    pthread_mutex_lock(&syslog_gate);
+    for (int i = 0; i < 500; i++)
+        log_write(log, i % 2 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "number %d", i);
+    assert_int_equal(syslog_calls, 0);
+    assert_int_equal(log_counts(log).waiting, 500);
+    pthread_mutex_unlock(&syslog_gate);
+    log_close(&log);
+    assert_int_equal(syslog_calls, 500);
+    assert_string_equal(syslog_line, "number 499");
+}
+
+static void test_flush(void **state)
+{
+    struct log *log = log_open("p", LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    (void)state;
+    log_flush(log);
+    assert_int_equal(log_start(log), 0);
+    syslog_calls = 0;
+    for (int i = 1; i <= 200; i++) {
+        log_write(log, LOG_LEVEL_INFO, "number %d", i);
+        log_flush(log);
+        assert_int_equal(log_counts(log).waiting, 0);
+    }
+    log_close(&log);
+    assert_int_equal(syslog_calls, 200);
+}
+
+static void test_closing_waits_for_no_stalled_reader(void **state)
+{
+    static int other_end; /* stays open: the log's thread is kept there until the process ends */
+    struct log *log = log_open("p", LOG_TARGET_STDERR, LOG_LEVEL_INFO);
+    (void)state;
+    other_end = stall_stderr();
+    assert_int_equal(log_start(log), 0);
+    log_write(log, LOG_LEVEL_ERROR, "never read");
+    log_flush(log);
+    double begun = seconds();
+    log_close(&log);
+    double took = seconds() - begun;
+    restore_stderr();
+    assert_null(log);
+    assert_true(took > 1.0 && took < 30.0);
+    assert_true(other_end >= 0);
+}
+
+/* Errors are on their way at once, other messages soon, without another one behind them. */
+static void test_messages_come_by_themselves(void **state)
+{
+    static const enum log_level each[] = {LOG_LEVEL_INFO, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING};
+    struct log *log = log_open("p", LOG_TARGET_STDERR, LOG_LEVEL_INFO);
+    int ends[2];
+    char text[64];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    saved_stderr = dup(STDERR_FILENO);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    assert_int_equal(log_start(log), 0);
+    for (size_t i = 0; i < 3 * COUNT(each); i++) {
+        struct pollfd readable = {ends[0], POLLIN, 0};
+        log_write(log, each[i % COUNT(each)], "alone");
+        assert_int_equal(poll(&readable, 1, 10000), 1);
+        ssize_t length = read(ends[0], text, sizeof(text) - 1);
+        assert_true(length > 0);
+        text[length] = '\0';
+        assert_non_null(strstr(text, ": alone\n"));
+    }
+    log_close(&log);
+    restore_stderr();
+    close(ends[0]);
 }
 
 /* -- client text --------------------------------------------------------------------------- */
@@ -365,6 +562,11 @@ int main(void)
         cmocka_unit_test(test_journal_fields),
         cmocka_unit_test(test_names_and_levels),
         cmocka_unit_test(test_threads_do_not_mix_lines),
+        cmocka_unit_test(test_a_stalled_reader_keeps_nobody),
+        cmocka_unit_test(test_a_stalled_syslog_keeps_nobody),
+        cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_closing_waits_for_no_stalled_reader),
+        cmocka_unit_test(test_messages_come_by_themselves),
         cmocka_unit_test(test_printable),
         cmocka_unit_test(test_printable_cuts_at_characters),
         cmocka_unit_test(test_printable_random_octets),

@@ -105,7 +105,16 @@ sub reload ($self, %config) {
     });
 }
 
-sub log_text ($self) { read_file($self->{log}) }
+# The log; what the daemon has said so far is in it, though a thread of its own writes it.
+sub log_text ($self) {
+    if ($self->{process} && $self->{process}->running) {
+        eval {
+            wait_until('the log to be written',
+                sub { !$self->metrics->{bdat_milter_log_pending_messages} }, 5);
+        };
+    }
+    return read_file($self->{log});
+}
 
 # Names log lines of level error or warning that the test means to provoke.
 sub expect_log ($self, @patterns) {
@@ -155,6 +164,13 @@ sub has_transfer ($self, $sender) {
 }
 
 sub status ($self) { $self->{control}->get('/v1/status') }
+
+# GET /metrics as text, and as { 'name{labels}' => value }.
+sub metrics_text ($self) { $self->{control}->request('GET', '/metrics')->{body} }
+
+sub metrics ($self) {
+    return {map { /^([a-z]\S*) (\S+)$/ ? ($1 => $2) : () } split /\n/, $self->metrics_text};
+}
 
 # The client's entry, or undef if the daemon does not know it.
 sub client ($self, $address) {
