@@ -1,0 +1,5 @@
+package Bench::Micro;
+use v5.36;
+sub measure ($rounds) { return {} }
+sub measure_slope ($n) { return {} }
+1;
