@@ -66,6 +66,20 @@ static int parse_options(int argc, char **argv, struct invocation *invocation)
     return -1;
 }
 
+/* In the background the daemon lives in /, and a reload must find the file all the same. Returns
+ * a text to be freed, NULL when memory is short; links are left to be followed at each reload. */
+static char *make_absolute(const char *path)
+{
+    char *folder = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+    char *absolute = NULL;
+    if (folder == NULL)
+        return strdup(path);
+    if (asprintf(&absolute, "%s/%s", folder, path) < 0)
+        absolute = NULL;
+    free(folder);
+    return absolute;
+}
+
 /* In the parent: waits for the child's word that it serves, and passes its exit status on. */
 static int await_child(int fd)
 {
@@ -152,6 +166,9 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     int ready_fd = -1;
+    char *path = app.config_path != NULL ? make_absolute(app.config_path) : NULL;
+    if (path != NULL)
+        app.config_path = path;
     if (!invocation.foreground && (ready_fd = go_into_background()) < 0) {
         fprintf(stderr, "bdat-milter: cannot go into the background: %s\n", strerror(errno));
         return EXIT_FAILURE;
@@ -160,5 +177,6 @@ int main(int argc, char **argv)
     status = app.log != NULL ? serve(&app, ready_fd) : EXIT_FAILURE;
     app_close(&app);
     log_close(&app.log);
+    free(path);
     return status;
 }
