@@ -2,9 +2,9 @@
  * One SMTP session as the command table sees it: a state machine fed with command lines.
  *
  * Sequence matters more than counts here: Postfix reads exactly the octets a client declares, so
- * a client that miscounts shows in what it says next. The conversation keeps the ledger of the message at
- * hand (transfer.h), says what Postfix shall be told instead of a command (the guard), and
- * hands out each transfer when it is over. Pure; times come in as arguments (milliseconds,
+ * a client that miscounts shows in what it says next. The conversation keeps the ledger of the
+ * message at hand (transfer.h), says what Postfix shall be told instead of a command (the guard),
+ * and hands out each transfer when it is over. Pure; times come in as arguments (milliseconds,
  * monotonic unless "wall" is said).
  *
  *   MAIL ──> BDAT … BDAT LAST ──> settled by the next command or the end of the session
