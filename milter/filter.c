@@ -44,11 +44,12 @@ static const unsigned long description_flags =
 struct filter_message {
     bool checking;
     char queue_id[TRANSFER_QUEUE_ID_SIZE];
-    struct content content;
+    struct content *content; /* made for the session's first BDAT message */
 };
 
 /* One milter connection: an SMTP session. */
 struct filter_connection {
+    bool body_unanswered;          /* negotiated: the MTA waits for no reply to a body chunk */
     bool joined;
     struct join_key key;           /* of the last message that was joined */
     char queue_id[TRANSFER_QUEUE_ID_SIZE]; /* likewise */
@@ -183,6 +184,11 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
     if (actions & SMFIF_SETSYMLIST)
         ask_for_macros(ctx);
     *wanted_steps = steps & STEPS_UNWANTED;
+    struct filter_connection *connection = get_connection(ctx);
+    if (connection != NULL)
+        connection->body_unanswered = steps & SMFIP_NR_BODY;
+    else
+        *wanted_steps &= ~(unsigned long)SMFIP_NR_BODY;
     *wanted_f2 = *wanted_f3 = 0;
     return SMFIS_CONTINUE;
 }
@@ -203,8 +209,14 @@ static sfsistat begin_message(SMFICTX *ctx)
     reset_message(&connection->message);
     if (key.mode != TRANSFER_BDAT)
         return SMFIS_ACCEPT;
+    if (connection->message.content == NULL)
+        connection->message.content = malloc(sizeof(*connection->message.content));
+    if (connection->message.content == NULL) {
+        post_unjoined(queue_id);
+        return SMFIS_ACCEPT;
+    }
     connection->message.checking = true;
-    content_reset(&connection->message.content);
+    content_reset(connection->message.content);
     return SMFIS_CONTINUE;
 }
 
@@ -221,8 +233,8 @@ static sfsistat on_body(SMFICTX *ctx, unsigned char *data, size_t length)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
     if (connection != NULL && connection->message.checking)
-        content_feed(&connection->message.content, (const char *)data, length);
-    return SMFIS_CONTINUE;
+        content_feed(connection->message.content, (const char *)data, length);
+    return connection != NULL && connection->body_unanswered ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
 /* smfi_setreply() takes % for itself. */
@@ -343,7 +355,7 @@ static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
     judged->key = connection->key;
     snprintf(record->transfer.queue_id, sizeof(record->transfer.queue_id), "%s",
              connection->queue_id);
-    judge(settings, &connection->message.content, record);
+    judge(settings, connection->message.content, record);
     settings_unref(&settings);
     /* Posted before the answer: the loop must know the verdict before Postfix asks on. */
     sfsistat result = answer(ctx, record);
@@ -395,6 +407,7 @@ static sfsistat on_close(SMFICTX *ctx)
         post_end(connection);
         leave();
     }
+    free(connection->message.content);
     free(connection);
     smfi_setpriv(ctx, NULL);
     return SMFIS_CONTINUE;
