@@ -68,7 +68,7 @@ static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
 static sfsistat on_body(SMFICTX *ctx, unsigned char *data, size_t length)
 {
     (void)ctx, (void)data, (void)length;
-    return SMFIS_CONTINUE;
+    return mode->unwanted & SMFIP_NR_BODY ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
 static sfsistat on_data(SMFICTX *ctx)

@@ -45,7 +45,7 @@ static const unsigned long description_flags =
 struct filter_message {
     bool checking;
     char queue_id[TRANSFER_QUEUE_ID_SIZE];
-    struct content content;
+    struct content *content; /* made for the session's first BDAT message */
 };
 
 /* One milter connection: an SMTP session. */
@@ -349,8 +349,14 @@ static sfsistat begin_message(SMFICTX *ctx)
     reset_message(&connection->message);
     if (key.mode != TRANSFER_BDAT)
         return SMFIS_ACCEPT;
+    if (connection->message.content == NULL)
+        connection->message.content = malloc(sizeof(*connection->message.content));
+    if (connection->message.content == NULL) {
+        post_unjoined(queue_id);
+        return SMFIS_ACCEPT;
+    }
     connection->message.checking = true;
-    content_reset(&connection->message.content);
+    content_reset(connection->message.content);
     return SMFIS_CONTINUE;
 }
 
@@ -375,7 +381,7 @@ static sfsistat on_body(SMFICTX *ctx, unsigned char *data, size_t length)
     if (connection != NULL && connection->sendmail != NULL)
         filter_sendmail_body(connection->sendmail, length);
     else if (connection != NULL && connection->message.checking)
-        content_feed(&connection->message.content, (const char *)data, length);
+        content_feed(connection->message.content, (const char *)data, length);
     return reply_unless(ctx, SMFIP_NR_BODY, SMFIS_CONTINUE);
 }
 
@@ -408,7 +414,7 @@ static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
     judged->key = connection->key;
     snprintf(record->transfer.queue_id, sizeof(record->transfer.queue_id), "%s",
              connection->queue_id);
-    judge(settings, &connection->message.content, record);
+    judge(settings, connection->message.content, record);
     settings_unref(&settings);
     /* Posted before the answer: the loop must know the verdict before Postfix asks on. */
     sfsistat result = answer_give(ctx, record, has_header_spaces(connection),
@@ -482,6 +488,7 @@ static sfsistat on_close(SMFICTX *ctx)
     filter_sendmail_close(&connection->sendmail, entered);
     if (entered)
         leave();
+    free(connection->message.content);
     free(connection);
     smfi_setpriv(ctx, NULL);
     return SMFIS_CONTINUE;
