@@ -31,21 +31,49 @@ static struct process_result run(const struct postfix *postfix, const char *prog
     return result;
 }
 
-/* The output of a successful run; otherwise NULL, and the result's error text stays in *error. */
-static char *ask(const struct postfix *postfix, const char *flag, const char *word, char **error)
+/* Everything that is ever asked of main.cf, so that two runs of postconf(1) tell it all. */
+static const char *const parameters[] = {
+    "compatibility_level",
+    "config_directory",
+    "inet_interfaces",
+    "mail_owner",
+    "mail_version",
+    "postscreen_discard_ehlo_keyword_address_maps",
+    "queue_directory",
+    "smtpd_command_filter",
+    "smtpd_data_restrictions",
+    "smtpd_discard_ehlo_keyword_address_maps",
+    "smtpd_discard_ehlo_keywords",
+    "smtpd_end_of_data_restrictions",
+    "smtpd_milters",
+};
+#define PARAMETER_COUNT (sizeof(parameters) / sizeof(parameters[0]))
+
+/* The output of postconf(1) for these parameters, "" if it fails; *error is then its complaint. */
+static char *ask(const struct postfix *postfix, const char *flag, size_t count, char **error)
 {
-    struct process_result result = run(postfix, "postconf", flag, &word, word == NULL ? 0 : 1);
-    char *text = result.status == 0 ? text_copy(result.out) : NULL;
+    struct process_result result = run(postfix, "postconf", flag, parameters, count);
+    char *text = text_copy(result.status == 0 ? result.out : "");
     if (error != NULL)
-        *error = text == NULL ? text_copy(result.err) : NULL;
+        *error = result.status == 0 ? NULL : text_copy(result.err);
     process_free(&result);
     return text;
 }
 
-static char *ask_or_empty(const struct postfix *postfix, const char *flag, const char *word)
+/* The value in the line "NAME = VALUE" of a text; NULL if there is no such line. The caller
+ * frees. */
+static char *find_value(const char *text, const char *name)
 {
-    char *text = ask(postfix, flag, word, NULL);
-    return text == NULL ? text_copy("") : text;
+    size_t length = strlen(name);
+    for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, length) != 0 || strncmp(line + length, " =", 2) != 0)
+            continue;
+        const char *value = line + length + 2;
+        value += strspn(value, " ");
+        return text_format("%.*s", (int)strcspn(value, "\n"), value);
+    }
+    return NULL;
 }
 
 /* One line of postconf -M: name type private unpriv chroot wakeup limit command. A chroot field
@@ -70,10 +98,10 @@ static void add_service(struct postfix *postfix, char *line, bool default_chroot
 
 static void read_services(struct postfix *postfix)
 {
-    char *level = ask_or_empty(postfix, "-xh", "compatibility_level");
+    char *level = postfix_get(postfix, "compatibility_level", true);
     bool default_chroot = strtol(level, NULL, 10) < 1;
     free(level);
-    char *text = ask_or_empty(postfix, "-M", NULL), *state = NULL;
+    char *text = ask(postfix, "-M", 0, NULL), *state = NULL;
     for (char *line = strtok_r(text, "\n", &state); line != NULL;
          line = strtok_r(NULL, "\n", &state))
         add_service(postfix, line, default_chroot);
@@ -84,14 +112,19 @@ int postfix_open(struct postfix *postfix, const char *config_dir)
 {
     char *error;
     *postfix = (struct postfix){.asked_dir = config_dir};
-    postfix->version = ask(postfix, "-h", "mail_version", &error);
-    if (postfix->version == NULL) {
+    postfix->raw = ask(postfix, NULL, PARAMETER_COUNT, &error);
+    if (error != NULL) {
         ctl_complain("postconf does not work: %s\nIs Postfix installed, and is -c right?", error);
         free(error);
+        postfix_close(postfix);
         return -1;
     }
-    postfix->config_dir = ask_or_empty(postfix, "-h", "config_directory");
-    postfix->queue_dir = ask_or_empty(postfix, "-xh", "queue_directory");
+    postfix->expanded = ask(postfix, "-x", PARAMETER_COUNT, NULL);
+    postfix->set = ask(postfix, "-n", 0, NULL);
+    postfix->overrides = ask(postfix, "-P", 0, NULL);
+    postfix->version = postfix_get(postfix, "mail_version", true);
+    postfix->config_dir = postfix_get(postfix, "config_directory", true);
+    postfix->queue_dir = postfix_get(postfix, "queue_directory", true);
     read_services(postfix);
     return 0;
 }
@@ -107,19 +140,24 @@ void postfix_close(struct postfix *postfix)
     free(postfix->config_dir);
     free(postfix->queue_dir);
     free(postfix->version);
+    free(postfix->raw);
+    free(postfix->expanded);
+    free(postfix->set);
+    free(postfix->overrides);
     *postfix = (struct postfix){0};
 }
 
 char *postfix_get(const struct postfix *postfix, const char *parameter, bool expanded)
 {
-    return ask_or_empty(postfix, expanded ? "-xh" : "-h", parameter);
+    char *value = find_value(expanded ? postfix->expanded : postfix->raw, parameter);
+    return value == NULL ? text_copy("") : value;
 }
 
 bool postfix_is_set(const struct postfix *postfix, const char *parameter)
 {
-    char *text = ask_or_empty(postfix, "-n", parameter);
-    bool is_set = *text != '\0';
-    free(text);
+    char *value = find_value(postfix->set, parameter);
+    bool is_set = value != NULL;
+    free(value);
     return is_set;
 }
 
@@ -127,14 +165,7 @@ char *postfix_get_override(const struct postfix *postfix, const struct postfix_s
                            const char *parameter)
 {
     char *name = text_format("%s/%s/%s", service->name, service->type, parameter);
-    char *text = ask(postfix, "-P", name, NULL), *value = NULL;
-    size_t length = strlen(name);
-    if (text != NULL && strncmp(text, name, length) == 0) {
-        const char *rest = text + length + strspn(text + length, " ");
-        if (*rest == '=')
-            value = text_copy(rest + 1 + strspn(rest + 1, " "));
-    }
-    free(text);
+    char *value = find_value(postfix->overrides, name);
     free(name);
     return value;
 }

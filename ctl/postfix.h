@@ -21,6 +21,8 @@ struct postfix {
     const char *asked_dir; /* of -c; NULL = Postfix's default instance */
     struct postfix_service *services;
     size_t service_count;
+    /* What postconf(1) said when it was opened: "NAME = VALUE" lines. */
+    char *raw, *expanded, *set, *overrides;
 };
 
 /* Asks postconf(1). 0, or -1 after saying what is wrong. */
@@ -28,7 +30,8 @@ int postfix_open(struct postfix *postfix, const char *config_dir)
     __attribute__((warn_unused_result));
 void postfix_close(struct postfix *postfix);
 
-/* The value of a parameter as written, or with $names replaced; the caller frees. */
+/* The value of a parameter as written, or with $names replaced, as it was when the instance was
+ * opened; one of the few in postfix.c. The caller frees. */
 char *postfix_get(const struct postfix *postfix, const char *parameter, bool expanded);
 
 /* True if main.cf sets the parameter itself. */

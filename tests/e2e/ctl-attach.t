@@ -39,7 +39,11 @@ sub configuration ($more = '', $master = '', $conf = '') {
     return $folder;
 }
 
+# Postfix waits for a file that was written just now to grow older before it believes it.
+sub age ($folder) { utime time - 10, time - 10, "$folder/main.cf" }
+
 sub run ($folder, $command, @options) {
+    age($folder);
     return ctl($command, '-c', $folder, '-f', "$folder/bdat.conf", '-s', "$folder/none",
         '--no-reload', @options);
 }
@@ -48,11 +52,13 @@ sub attach ($folder, @options) { run($folder, 'attach', '--yes', '--force', @opt
 sub detach ($folder, @options) { run($folder, 'detach', '--yes', @options) }
 
 sub value ($folder, $name) {
+    age($folder);
     chomp(my $value = qx{$postconf -c $folder -h $name 2>&1});
     return $value;
 }
 
 sub postconf ($folder, @arguments) {
+    age($folder);
     system($postconf, '-c', $folder, @arguments) == 0 or die "postconf @arguments failed\n";
 }
 

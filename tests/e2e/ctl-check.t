@@ -26,6 +26,9 @@ sub try_all ($chroot) {
     my @where =
         ('-c', $postfix->config_folder, '-f', $daemon->config_file, '-s', $daemon->control_socket);
 
+    # Postfix waits for a file that was written just now to grow older before it believes it.
+    my $age = sub { utime time - 10, time - 10, $main_cf };
+
     my $got = ctl('check', @where, '--to', 'box@example.test');
     is($got->{code}, 1, 'check of a plain Postfix: exit 1');
     like(
@@ -34,12 +37,15 @@ sub try_all ($chroot) {
         'each missing hook, and what mends it'
     );
 
+    $age->();
     $got = ctl({input => "n\n"}, 'attach', @where);
     is($got->{code},        1,       'attach asks, and no is no');
     is(read_file($main_cf), $before, 'nothing was written');
+    $age->();
     $got = ctl({input => "y\n"}, 'attach', @where);
     is($got->{code}, 0, 'yes is yes') or diag $got->{err}, $got->{out};
 
+    $age->();
     $got = ctl('check', @where, '--to', 'box@example.test');
     is($got->{code}, 0, 'check after attach: exit 0') or diag $got->{out}, $got->{err};
     unlike($got->{out}, qr/^(?:FAIL|warn)/m, 'nothing to mend') or diag $got->{out};
@@ -55,6 +61,7 @@ sub try_all ($chroot) {
     my $client = $daemon->client('127.0.0.1');
     ok(!$client || !$client->{strikes}, 'and costs no strike');
 
+    $age->();
     $got = ctl('check', @where, '--to', 'unknown@example.test');
     is($got->{code}, 0, 'a refused recipient is a warning');
     like($got->{out}, qr/^warn +live test: RCPT was answered "550.*\n +-> .*--to ADDRESS/m,
@@ -63,6 +70,7 @@ sub try_all ($chroot) {
     my $socket = $postfix->socket_folder . '/policy.sock';
     chmod 0600, $socket;
     chown 0, 0, $socket;
+    $age->();
     $got = ctl('check', @where, '--no-live');
     is($got->{code}, 1, 'a socket that is shut: exit 1');
     like(
@@ -80,10 +88,12 @@ sub try_all ($chroot) {
     chmod 0755, $postfix->socket_folder;
 
     $daemon->stop;
+    $age->();
     $got = ctl('check', @where);
     is($got->{code}, 1, 'check without the daemon: exit 1');
     like($got->{out}, qr/^FAIL +daemon: no answer on .*\n +-> systemctl start bdat-milter/m,
         'says so');
+    $age->();
     $got = ctl('detach', @where, '--yes');
     is($got->{code},        0,       'detach without the daemon');
     is(read_file($main_cf), $before, 'main.cf is what it was, octet for octet');
