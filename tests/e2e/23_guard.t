@@ -38,10 +38,11 @@ sub provoke ($client, $command, $payload = '') {
 
 # With it: nobody dies, the client reads an error, and its next message is taken.
 my $stage = MailTest::Session->new(
-    postfix => {main => {message_size_limit => '10000'}},
+    postfix => {main => {message_size_limit => '10000', smtpd_junk_command_limit => '1000000',
+        smtpd_hard_error_limit => '1000000'}},
     daemon => {config => {
         suppression => '{ enabled = false; }',
-        limits => '{ max_chunks = 1000; max_message = "50K"; }',
+        limits => '{ max_chunks = 1000; max_message = "64K"; }',
     }},
 );
 my $daemon = $stage->daemon;
