@@ -7,6 +7,46 @@
 #include "ctl/file.h"
 #include "ctl/text.h"
 
+/* The path of a Unix socket in an X line: behind "S=local:", "S=unix:" or "S="; NULL if there is
+ * none. */
+static const char *find_path(const char *line)
+{
+    static const char *const kinds[] = {"local:", "unix:", ""};
+    const char *equate = strstr(line, "S=");
+    for (size_t i = 0; equate != NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t length = strlen(kinds[i]);
+        if (strncmp(equate + 2, kinds[i], length) == 0 && equate[2 + length] == '/')
+            return equate + 2 + length;
+    }
+    return NULL;
+}
+
+/* True if that filter's X line has F=T, F=R or F=4: Sendmail refuses mail without it. */
+static bool is_required(const char *text, const char *name)
+{
+    char *begin = text_format("\nX%s,", name);
+    const char *line = strstr(text, begin);
+    size_t length = line == NULL ? 0 : strcspn(line + 1, "\n");
+    char *copy = text_format("%.*s", (int)length, line == NULL ? "" : line + 1);
+    const char *flag = strstr(copy, "F=");
+    bool required = flag != NULL && strchr("TR4", flag[2]) != NULL && flag[2] != '\0';
+    free(begin);
+    free(copy);
+    return required;
+}
+
+/* What the configuration makes of a BDAT at Sendmail. */
+static void check_action(struct report *report, const struct settings *settings)
+{
+    enum action action = settings->actions[VERDICT_NOT_OFFERED];
+    if (action != ACTION_TEMPFAIL)
+        report_add(report, LEVEL_WARN,
+                   text_format("actions.not_offered is \"%s\": Sendmail runs the octets behind a "
+                               "BDAT as commands", action_name(action)),
+                   text_copy("actions = { not_offered = \"tempfail\"; } in bdat-milter.conf ends "
+                             "the session by 421"));
+}
+
 /* The name under which an X line of sendmail.cf ("Xbdat-milter, S=local:PATH") names our socket;
  * NULL if none does. The caller frees. */
 static char *find_filter(const char *text, const char *socket)
@@ -15,10 +55,9 @@ static char *find_filter(const char *text, const char *socket)
         line += *line == '\n';
         size_t length = strcspn(line, "\n"), name = strcspn(line, ", \t\n");
         char *copy = text_format("%.*s", (int)length, line);
-        const char *equate = *line == 'X' ? strstr(copy, "S=") : NULL;
-        const char *path = equate == NULL ? NULL : strchr(equate, ':');
-        bool ours = path != NULL && strncmp(path + 1, socket, strlen(socket)) == 0 &&
-                    strchr(", \t", path[1 + strlen(socket)]) != NULL;
+        const char *path = *line == 'X' ? find_path(copy) : NULL;
+        bool ours = path != NULL && strncmp(path, socket, strlen(socket)) == 0 &&
+                    strchr(", \t", path[strlen(socket)]) != NULL;
         free(copy);
         if (ours)
             return text_format("%.*s", (int)name - 1, line + 1);
@@ -67,6 +106,11 @@ void check_sendmail(struct report *report, const struct settings *settings, cons
     else
         report_add(report, LEVEL_OK,
                    text_format("sendmail: %s names %s as an input mail filter", path, name), NULL);
+    if (name != NULL && is_required(text, name))
+        report_add(report, LEVEL_WARN,
+                   text_format("sendmail: %s refuses mail while bdat-milter is away", path),
+                   text_format("leave F= out of the line of %s: mail then goes on", name));
+    check_action(report, settings);
     if (text != NULL && !site_listens(settings->milter_socket))
         report_add(report, LEVEL_FAIL,
                    text_format("socket milter: nobody answers on %s", settings->milter_socket),

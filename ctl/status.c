@@ -39,6 +39,12 @@ static void print_counts(const struct ctl *ctl, const char *label, const json_t 
     puts(*between == '\0' ? "none" : "");
 }
 
+/* True once the milter has seen that Sendmail is at the other end. */
+static bool is_sendmail(const json_t *hooks)
+{
+    return strcmp(json_get_text(json_object_get(hooks, "milter"), "mta"), "sendmail") == 0;
+}
+
 static void print_hook(const struct ctl *ctl, const json_t *hooks, const char *name,
                        const char *what)
 {
@@ -48,7 +54,9 @@ static void print_hook(const struct ctl *ctl, const json_t *hooks, const char *n
     char *count = text_number((int64_t)json_get_number(hook, what, 0));
     char *open = text_count((int64_t)json_get_number(hook, "connections", 0), "connection");
     print_label(ctl, name);
-    if (*seen == '\0')
+    if (*seen == '\0' && is_sendmail(hooks) && strcmp(name, "milter") != 0)
+        puts("not used: Sendmail has none");
+    else if (*seen == '\0')
         printf("%snever asked%s: Postfix is not attached (bdatctl attach), or had no mail yet\n",
                style_begin(ctl->colour, TONE_WARN), style_end(ctl->colour, TONE_WARN));
     else

@@ -48,10 +48,10 @@ static json_t *view_hooks(const struct app *app)
     struct tables_counts tables = tables_counts(app->tables);
     struct policy_counts policy = policy_counts(app->policy);
     return json_pack(
-        "{s:{s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "milter",
+        "{s:{s:o, s:o, s:o, s:s}, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "milter",
         "connections", integer(milter.connections), "sessions", integer(milter.sessions),
-        "last_seen", json_time(milter.last_seen_ms), "tables", "connections",
-        integer(tables.connections), "lookups", integer(tables.lookups), "errors",
+        "last_seen", json_time(milter.last_seen_ms), "mta", mta_name(milter.mta), "tables",
+        "connections", integer(tables.connections), "lookups", integer(tables.lookups), "errors",
         integer(tables.errors), "last_seen", json_time(tables.last_seen_ms), "policy",
         "connections", integer(policy.connections), "requests", integer(policy.requests),
         "errors", integer(policy.errors), "last_seen", json_time(policy.last_seen_ms));

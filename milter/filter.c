@@ -581,5 +581,6 @@ struct filter_counts filter_counts(void)
         .connections = opened > closed ? opened - closed : 0,
         .sessions = opened,
         .last_seen_ms = atomic_load(&filter.last_seen_ms),
+        .mta = filter.mta != MTA_AUTO ? filter.mta : mta_last(&filter.memory),
     };
 }

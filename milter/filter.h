@@ -54,6 +54,7 @@ struct filter_counts {
     uint64_t connections;  /* open now */
     uint64_t sessions;     /* since the start */
     int64_t last_seen_ms;  /* wall clock; 0 = never */
+    enum mta mta;          /* the server, as configured or seen; MTA_AUTO = not seen yet */
 };
 struct filter_counts filter_counts(void);
 

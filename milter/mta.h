@@ -14,7 +14,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum mta { MTA_AUTO, MTA_POSTFIX, MTA_SENDMAIL };
+enum mta { MTA_AUTO, MTA_POSTFIX, MTA_SENDMAIL, MTA_COUNT };
+
+/* The word for it, in the configuration and in JSON. Static storage. */
+const char *mta_name(enum mta mta);
 
 /* How long the servers of later connections are taken to be of the kind last seen. */
 #define MTA_MEMORY_MS (10 * 60 * 1000)
@@ -31,6 +34,9 @@ struct mta_memory {
 
 /* Which server is to be expected at the monotonic time now_ms; MTA_AUTO = look at it. */
 enum mta mta_expect(struct mta_memory *memory, int64_t now_ms);
+
+/* What was seen last, however long ago; MTA_AUTO = nothing yet. */
+enum mta mta_last(struct mta_memory *memory);
 
 /* Notes what a connection has shown. */
 void mta_learn(struct mta_memory *memory, enum mta mta, int64_t now_ms);

@@ -35,9 +35,7 @@ static const char *mode_word(int i)
 
 static const char *mta_word(int i)
 {
-    static const char *const words[] = {
-        [MTA_AUTO] = "auto", [MTA_POSTFIX] = "postfix", [MTA_SENDMAIL] = "sendmail"};
-    return words[i];
+    return mta_name((enum mta)i);
 }
 
 static const char *store_word(int i)
@@ -70,7 +68,7 @@ static const char *level_word(int i)
 
 /* What words there are: a function that names them, and how many. */
 static const struct option_words mode_words = {mode_word, 2};
-static const struct option_words mta_words = {mta_word, 3};
+static const struct option_words mta_words = {mta_word, MTA_COUNT};
 static const struct option_words store_words = {store_word, 2};
 static const struct option_words target_words = {target_word, LOG_TARGET_COUNT};
 static const struct option_words level_words = {level_word, LOG_LEVEL_COUNT};
