@@ -77,9 +77,22 @@ static char *chunk_list(const json_t *transfer)
     return list;
 }
 
+/* True for a DATA message, which is listed only where Sendmail's SIZE was exceeded. */
+static bool is_data(const json_t *transfer)
+{
+    return strcmp(json_get_text(transfer, "mode"), "data") == 0;
+}
+
 static void tell_declared(json_t *story, const json_t *transfer)
 {
     size_t count = (size_t)json_get_number(transfer, "chunk_count", 0);
+    if (is_data(transfer)) {
+        char *size = octets(transfer, "declared");
+        tell(story, "Declared", text_format("It announced %s by SIZE at MAIL, and sent the message "
+                                            "by DATA.", size));
+        free(size);
+        return;
+    }
     if (count == 0) {
         tell(story, "Declared", text_copy("The client announced no chunk."));
         return;
@@ -113,6 +126,11 @@ static char *drift_text(const json_t *transfer)
 
 static void tell_arrived(json_t *story, const json_t *transfer)
 {
+    if (strcmp(json_get_text(transfer, "verdict"), "not_offered") == 0) {
+        tell(story, "Arrived", text_copy("Nobody counted the octets behind it: the mail server "
+                                         "does not take BDAT from this client."));
+        return;
+    }
     if (!json_has_number(transfer, "received")) {
         tell(story, "Arrived",
              text_copy("Postfix did not report how many octets arrived; it does so only for a "
@@ -120,7 +138,8 @@ static void tell_arrived(json_t *story, const json_t *transfer)
         return;
     }
     char *received = octets(transfer, "received");
-    char *text = join(text_format("Postfix counted %s", received), drift_text(transfer));
+    char *text = join(text_format("%s counted %s", is_data(transfer) ? "bdat-milter" : "Postfix",
+                                  received), drift_text(transfer));
     free(received);
     if (json_has_number(transfer, "body")) {
         char *body = octets(transfer, "body");
@@ -227,7 +246,7 @@ static char *state_text(const char *network, const json_t *client)
 static void tell_next(json_t *story, const char *network, const json_t *client, const char *mode)
 {
     char *text = client == NULL
-                     ? text_format("Nothing stands against %s: CHUNKING is offered to it.", network)
+                     ? text_format("Nothing stands against %s.", network)
                      : state_text(network, client);
     if (json_get_bool(client, "path_trouble"))
         text = join(text, text_copy(" Its mail failed with DATA as well as with BDAT, so BDAT is "
