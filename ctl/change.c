@@ -13,7 +13,7 @@ static enum exit_code change_client(const struct ctl *ctl, const char *address, 
 {
     char *segment = daemon_segment(address);
     char *resource = text_format("/v1/clients/%s/%s", segment, verb);
-    char *path = daemon_path(resource, "for", duration, "reason", reason, NULL);
+    char *path = daemon_path(resource, "for", duration, "reason", reason);
     json_t *answer;
     enum exit_code code = daemon_post(ctl, path, &answer);
     free(path);

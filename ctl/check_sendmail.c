@@ -42,7 +42,8 @@ static void check_action(struct report *report, const struct settings *settings)
     if (action != ACTION_TEMPFAIL)
         report_add(report, LEVEL_WARN,
                    text_format("actions.not_offered is \"%s\": Sendmail runs the octets behind a "
-                               "BDAT as commands", action_name(action)),
+                               "BDAT as commands",
+                               action_name(action)),
                    text_copy("actions = { not_offered = \"tempfail\"; } in bdat-milter.conf ends "
                              "the session by 421"));
 }

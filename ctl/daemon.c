@@ -327,24 +327,20 @@ char *daemon_segment(const char *text)
     return encoded;
 }
 
-char *daemon_path(const char *path, ...)
+char *daemon_build_path(const char *path, const char *const *words, size_t count)
 {
     char *built = text_copy(path);
-    bool first = true;
-    va_list arguments;
-    va_start(arguments, path);
-    for (const char *name; (name = va_arg(arguments, const char *)) != NULL;) {
-        const char *value = va_arg(arguments, const char *);
-        if (value == NULL)
+    char separator = '?';
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        if (words[i + 1] == NULL)
             continue;
-        char *segment = daemon_segment(value);
-        char *longer = text_format("%s%c%s=%s", built, first ? '?' : '&', name, segment);
-        free(segment);
+        char *value = daemon_segment(words[i + 1]);
+        char *longer = text_format("%s%c%s=%s", built, separator, words[i], value);
+        free(value);
         free(built);
         built = longer;
-        first = false;
+        separator = '&';
     }
-    va_end(arguments);
     return built;
 }
 

@@ -56,10 +56,13 @@ typedef bool daemon_line_fn(void *context, const char *line);
 enum stream_end daemon_stream(const struct ctl *ctl, const char *path, daemon_line_fn *consume,
                               void *context, enum exit_code *code);
 
-/* Builds a query: name=value pairs up to a NULL name, those with a NULL value left out, values
- * percent-encoded. "/v1/transfers" -> "/v1/transfers?limit=5&client=192.0.2.1". The caller frees.
- */
-char *daemon_path(const char *path, ...) __attribute__((sentinel));
+/* Builds a query from names and values by turns; pairs with a NULL value are left out, values are
+ * percent-encoded: daemon_path("/v1/transfers", "limit", "5", "client", NULL) gives
+ * "/v1/transfers?limit=5". The caller frees. */
+#define daemon_path(path, ...)                                  \
+    daemon_build_path(path, (const char *const[]){__VA_ARGS__}, \
+                      sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+char *daemon_build_path(const char *path, const char *const *words, size_t count);
 
 /* Percent-encodes one path segment; the caller frees. */
 char *daemon_segment(const char *text);

@@ -62,14 +62,14 @@ static const json_t *pick(const json_t *list, const char *id)
 static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
 {
     json_t *recent, *stored = NULL, *status;
-    char *path = daemon_path("/v1/transfers", "queue_id", id, NULL);
+    char *path = daemon_path("/v1/transfers", "queue_id", id);
     enum exit_code code = daemon_get(ctl, path, &recent);
     free(path);
     if (code != EXIT_DONE)
         return code;
     const json_t *transfer = pick(json_object_get(recent, "transfers"), id);
     if (transfer == NULL) {
-        path = daemon_path("/v1/incidents", "queue_id", id, "limit", "1000", NULL);
+        path = daemon_path("/v1/incidents", "queue_id", id, "limit", "1000");
         stored = daemon_try(ctl, path);
         free(path);
         transfer = pick(json_object_get(stored, "incidents"), id);
@@ -97,12 +97,12 @@ static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
 static enum exit_code explain_client(const struct ctl *ctl, const char *address)
 {
     json_t *recent;
-    char *path = daemon_path("/v1/transfers", "client", address, "limit", "1000", NULL);
+    char *path = daemon_path("/v1/transfers", "client", address, "limit", "1000");
     enum exit_code code = daemon_get(ctl, path, &recent);
     free(path);
     if (code != EXIT_DONE)
         return code;
-    path = daemon_path("/v1/incidents", "client", address, "limit", "1", NULL);
+    path = daemon_path("/v1/incidents", "client", address, "limit", "1");
     json_t *stored = daemon_try(ctl, path), *client = find_client(ctl, address);
     json_t *status = daemon_try(ctl, "/v1/status");
     free(path);

@@ -121,7 +121,8 @@ static const struct pair evidences[] = {
     {"changed_body", "a filter in front had changed the body, so its text was not judged"},
     {"malformed", "a BDAT command breaks the syntax of RFC 3030"},
     {"nested_mail", "a new MAIL came between the chunks, so two messages may be mixed up"},
-    {"server_gone", "the process that served the session ended with it: Postfix was stopped, maybe"},
+    {"server_gone",
+     "the process that served the session ended with it: Postfix was stopped, maybe"},
 };
 
 static const struct pair actions[] = {

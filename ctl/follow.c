@@ -66,7 +66,7 @@ enum exit_code run_follow(const struct ctl *ctl, const struct invocation *invoca
     enum exit_code code = EXIT_DONE;
     enum stream_end end;
     char *path = daemon_path("/v1/follow", "client", invocation_value(invocation, "client"),
-                             "verdict", invocation_value(invocation, "verdict"), NULL);
+                             "verdict", invocation_value(invocation, "verdict"));
     bool connected = false;
     do {
         end = daemon_stream(ctl, path, take_line, &copy, &code);

@@ -92,7 +92,7 @@ enum exit_code run_transfers(const struct ctl *ctl, const struct invocation *inv
         return EXIT_USAGE;
     char *path = daemon_path("/v1/transfers", "limit", limit, "client",
                              invocation_value(invocation, "client"), "verdict",
-                             invocation_value(invocation, "verdict"), "queue_id", id, NULL);
+                             invocation_value(invocation, "verdict"), "queue_id", id);
     return list_transfers(ctl, path, "transfers",
                           id ? "No transfer of that queue id is remembered; older ones that went "
                                "wrong: bdatctl incidents"
@@ -107,7 +107,7 @@ enum exit_code run_incidents(const struct ctl *ctl, const struct invocation *inv
         return EXIT_USAGE;
     char *path = daemon_path("/v1/incidents", "client", invocation_value(invocation, "client"),
                              "verdict", invocation_value(invocation, "verdict"), "since",
-                             invocation_value(invocation, "since"), "limit", limit, NULL);
+                             invocation_value(invocation, "since"), "limit", limit);
     return list_transfers(ctl, path, "incidents", "No incident that fits is on record.", false);
 }
 
@@ -133,11 +133,10 @@ enum exit_code run_clients(const struct ctl *ctl, const struct invocation *invoc
     if (check_limit(limit) != EXIT_DONE)
         return EXIT_USAGE;
     json_t *answer;
-    enum exit_code code =
-        ask(ctl,
-            daemon_path("/v1/clients", "state", invocation_value(invocation, "state"), "limit",
-                        limit, NULL),
-            &answer);
+    enum exit_code code = ask(
+        ctl,
+        daemon_path("/v1/clients", "state", invocation_value(invocation, "state"), "limit", limit),
+        &answer);
     if (answer == NULL)
         return code;
     show_clients(ctl, json_object_get(answer, "clients"), "No client that fits is on record.");

@@ -212,7 +212,7 @@ static void test_command_lines(void **state)
 static void test_paths_are_encoded(void **state)
 {
     (void)state;
-    char *path = daemon_path("/v1/x", "a", "1&2=3 \xc3\xbc/", "b", NULL, "c", "2001:db8::1", NULL);
+    char *path = daemon_path("/v1/x", "a", "1&2=3 \xc3\xbc/", "b", NULL, "c", "2001:db8::1");
     assert_string_equal(path, "/v1/x?a=1%262%3D3%20%C3%BC%2F&c=2001:db8::1");
     free(path);
     char *segment = daemon_segment("../x?y#z");
