@@ -141,7 +141,7 @@ int access_try(const struct access_user *user, const char *root, const char *fol
         return -1;
     if (strlen(path) >= sizeof(address.sun_path))
         return ENAMETOOLONG;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     pid_t pid = fork();
     if (pid == 0)
         try_as_user(user, root, folder, &address);

@@ -71,7 +71,7 @@ static void complain_unreachable(const char *path)
         ctl_complain("%s: too long for the path of a socket", path);
         return;
     }
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int failed = fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof(address));
     int reason = failed == 0 ? 0 : errno;

@@ -107,7 +107,9 @@ static const struct pair evidences[] = {
     {"long_lines", "lines were longer than Postfix keeps whole (line_length_limit), so it broke "
                    "them"},
     {"extra_cr", "lines ended in more than one CR before LF; the server drops the spare ones"},
-    {"command_tail", "the text ends in lines that look like SMTP commands"},
+    {"command_tail", "the text ends in lines that look like SMTP commands. Unless the SIZE "
+                     "announced says that they do not belong to it, they are taken for text, as "
+                     "in a mailed transcript"},
     {"open_multipart", "a MIME multipart is opened and never closed"},
     {"lone_dot", "the last line is a single dot, as DATA would end"},
     {"size_exceeded", "more octets than the SIZE announced at MAIL FROM"},

@@ -41,13 +41,13 @@ static void tell_who(json_t *story, const json_t *transfer)
     const char *id = json_get_text(transfer, "queue_id"), *helo = json_get_text(transfer, "helo");
     const char *name = json_get_text(transfer, "client_name");
     char *time = show_time(transfer, "time");
-    char *text = text_format("At %s UTC the client %s[%s]%s%s began a message%s%s from <%s>", time,
-                             *name ? name : "unknown", json_get_text(transfer, "client_address"),
-                             *helo ? ", which calls itself " : "", helo,
-                             *id ? ", queue id " : " (no queue id yet)", id,
-                             json_get_text(transfer, "sender"));
+    char *text = text_format(
+        "At %s UTC the client %s[%s]%s%s%s began a message%s%s from <%s>", time,
+        *name ? name : "unknown", json_get_text(transfer, "client_address"),
+        *helo ? ", which calls itself " : "", helo, *helo ? "," : "",
+        *id ? ", queue id " : " (no queue id yet)", id, json_get_text(transfer, "sender"));
     free(time);
-    if (json_has_number(transfer, "recipients")) {
+    if (json_get_number(transfer, "recipients", 0) > 0) {
         char *count = text_count((int64_t)json_get_number(transfer, "recipients", 0), "recipient");
         text = join(text, text_format(" to %s", count));
         free(count);
@@ -155,7 +155,7 @@ static void tell_followed(json_t *story, const json_t *transfer)
     char *text = text_copy("");
     if (*line != '\0')
         text = join(text, text_format("The next thing the client sent was: \"%s\".", line));
-    if (json_has_number(transfer, "since_last_bdat_ms")) {
+    if (json_get_number(transfer, "since_last_bdat_ms", 0) >= 1000) {
         char *time = text_duration(json_get_number(transfer, "since_last_bdat_ms", 0) / 1000);
         text = join(text, text_format("%sBetween the last BDAT and the end of the matter lay %s.",
                                       *text ? " " : "", time));
@@ -235,6 +235,8 @@ static char *state_text(const char *network, const json_t *client)
         text = text_format("A rule in bdat-milter.conf always offers CHUNKING to %s, whatever "
                            "happens.",
                            network);
+    else if (json_get_number(client, "strikes", 0) == 0)
+        text = text_format("CHUNKING is offered to %s; nothing stands against it.", network);
     else
         text = text_format("CHUNKING is offered to %s, which has %s. Enough strikes within "
                            "suppression.window withhold it for a while.",

@@ -63,7 +63,7 @@ void table_addf(struct table *table, enum tone tone, const char *format, ...)
 
 size_t table_rows(const struct table *table)
 {
-    return table->cell_count / table->column_count;
+    return table->column_count == 0 ? 0 : table->cell_count / table->column_count;
 }
 
 static size_t column_width(const struct table *table, size_t column)

@@ -80,7 +80,7 @@ static void test_story_of_a_transfer(void **state)
         "\"since_last_bdat_ms\":null}");
     json_t *client = parse("{\"client\":\"192.0.2.1\",\"state\":\"probation\",\"strikes\":1}");
     char *text = tell(story_of_transfer(transfer, client, "observe"));
-    assert_says(text, "client mx.example[192.0.2.1], which calls itself mx?[31m began a message, "
+    assert_says(text, "client mx.example[192.0.2.1], which calls itself mx?[31m, began a message, "
                       "queue id 4XY from <a@example.com> to 2 recipients");
     assert_says(text, "2 chunks with 128 octets in all: BDAT 100, BDAT 28 LAST.");
     assert_says(text, "size of about 150 octets");
@@ -129,6 +129,8 @@ static void test_story_of_a_client(void **state)
         {"{\"client\":\"N\",\"state\":\"suppressed\",\"until\":null}", "until further notice"},
         {"{\"client\":\"N\",\"state\":\"offered\",\"strikes\":1}",
          "offered to N, which has 1 strike."},
+        {"{\"client\":\"N\",\"state\":\"offered\",\"strikes\":0}",
+         "offered to N; nothing stands against it"},
         {"{\"client\":\"N\",\"state\":\"pinned_never\"}", "never offers CHUNKING to N"},
         {"{\"client\":\"N\",\"state\":\"pinned_always\"}", "always offers CHUNKING to N"},
         {"{\"client\":\"N\",\"state\":\"offered\",\"path_trouble\":true}",
