@@ -450,7 +450,7 @@ void app_close(struct app *app)
     recorder_free(&app->recorder);
     joins_free(&app->joins);
     for (size_t i = 0; i < SOCKET_COUNT; i++)
-        if (app->listeners[i].path != NULL && app->fds[i] >= 0)
+        if (app->listening != NULL && app->fds[i] >= 0)
             listener_remove(&app->listeners[i], app->fds[i]);
     settings_unref(&app->listening);
     settings_unref(&app->settings);
