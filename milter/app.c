@@ -265,7 +265,7 @@ static int open_events(struct app *app)
 
 static void name_listeners(struct app *app)
 {
-    const struct settings *settings = app->settings;
+    const struct settings *settings = app->listening = settings_ref(app->settings);
     const struct listener_options all[SOCKET_COUNT] = {
         [SOCKET_MILTER] = {"milter", settings->milter_socket, settings->socket_group,
                            settings->socket_mode},
@@ -450,8 +450,9 @@ void app_close(struct app *app)
     recorder_free(&app->recorder);
     joins_free(&app->joins);
     for (size_t i = 0; i < SOCKET_COUNT; i++)
-        if (app->listeners[i].path != NULL && app->fds[i] >= 0)
+        if (app->listening != NULL && app->fds[i] >= 0)
             listener_remove(&app->listeners[i], app->fds[i]);
+    settings_unref(&app->listening);
     settings_unref(&app->settings);
     if (app->base != NULL)
         event_base_free(app->base);

@@ -55,6 +55,7 @@ struct app {
     struct tables *tables;
     struct policy *policy;
     struct control *control;
+    const struct settings *listening; /* whose paths `listeners` names; a reload leaves them */
     struct listener_options listeners[SOCKET_COUNT];
     int fds[SOCKET_COUNT];
     size_t resync_cursor;
