@@ -137,5 +137,13 @@ is_deeply([@{$daemon->transfer('size7@example.net')}{qw(mode received)}], ['data
 # ---- mta = "postfix" ----
 restart(mta => '"postfix"');
 is(expectation(mta()), 'postfix', 'mta = "postfix" guesses nothing');
+{
+    my $message = new_message();
+    my $client = $stage->client;
+    $client->envelope($message->{sender});
+    like($client->bdat($message->{content}, last => 1), qr/^250 /, 'and BDAT');
+    is($daemon->transfer($message->{sender})->{verdict}, 'match', 'is judged');
+    $client->quit;
+}
 
 $stage->finish;
