@@ -423,6 +423,7 @@ int app_open(struct app *app, char *error, size_t error_size)
 
 int app_run(struct app *app)
 {
+    notify_status(app->sessions, app->recorder, app->suppression);
     notify_ready();
     int result = event_base_dispatch(app->base);
     notify_stopping();

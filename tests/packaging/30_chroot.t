@@ -72,7 +72,7 @@ is($got->{code}, 0, 'purge') or diag $got->{out};
 
 # Nothing of ours stays; what dpkg, Postfix and the mail itself left behind is not ours.
 my $after = $machine->listing;
-my $not_ours = qr{^/(?:var/lib/dpkg|var/cache|var/log|var/spool/postfix/(?!bdat)|var/lib/postfix|home/box|proc)(?:/|$)|^/etc/(?:passwd|group|shadow|gshadow|subuid|subgid)-$|^/etc/\.pwd\.lock$};
+my $not_ours = qr{^/(?:var/lib/dpkg|var/cache|var/log|var/spool/postfix/(?!bdat)[^/]+|var/lib/postfix|home/box|proc)(?:/|$)|^/etc/(?:passwd|group|shadow|gshadow|subuid|subgid)-$|^/etc/\.pwd\.lock$};
 my @left = sort grep { !exists $before->{$_} && $_ !~ $not_ours } keys %$after;
 my @gone = sort grep { !exists $after->{$_} && $_ !~ $not_ours } keys %$before;
 my @changed = sort grep { exists $before->{$_} && $before->{$_} ne $after->{$_} && $_ !~ $not_ours } keys %$after;

@@ -89,7 +89,8 @@ sub check ($machine, $restarts, $sent, $bad) {
         $count{$verdict}++;
         push @unjudged, "$id $verdict" if $verdict !~ /^(?:match|normalized)$/ && !overlaps($sent->{$id}, $restarts);
     }
-    my %others = map { $_ => 1 } grep { !/^(?:match|normalized|unverified)$/ } values %verdict;
+    my %others = map { $_ => 1 } grep { !/^(?:match|normalized|unverified)$/ }
+        $machine->service_log =~ /client=\S+\[127\.0\.1\.\d+\] .*verdict=(\w+)/g;
     my @lost = grep { !$arrived{$_} } keys %$sent;
     my @doubled = grep { $arrived{$_} > 1 } keys %arrived;
     note sprintf '%d restarts (longest %.2f s), %d messages sent: %s', scalar @$restarts,
