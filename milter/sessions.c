@@ -427,7 +427,8 @@ static bool has_text(struct slice text)
 static void copy_slice(struct slice text, char *target, size_t size)
 {
     size_t taken = text.length < size - 1 ? text.length : size - 1;
-    memcpy(target, text.text, taken);
+    if (taken > 0)
+        memcpy(target, text.text, taken);
     target[taken] = '\0';
 }
 
