@@ -84,9 +84,20 @@ static void send_json(struct evhttp_request *request, int status, json_t *object
     free(text);
 }
 
+/* The text may hold what the peer said. */
 static void send_error(struct evhttp_request *request, int status, const char *text)
 {
-    send_json(request, status, json_pack("{s:s}", "error", text));
+    char printable[SETTINGS_ERROR_SIZE];
+    log_printable(text, strlen(text), printable, sizeof(printable));
+    send_json(request, status, json_pack("{s:s}", "error", printable));
+}
+
+/* Whose request it is when its connection goes: libevent takes an unanswered one off a connection
+ * that the peer closed and leaves it to us (http.c, evhttp_connection_incoming_fail()). */
+static void drop_request(struct evhttp_request *request)
+{
+    if (evhttp_request_get_connection(request) == NULL)
+        evhttp_request_free(request);
 }
 
 /* ---- requests ---- */
@@ -186,7 +197,8 @@ static void post_suppress(struct call *call)
     struct app *app = call->app;
     struct suppression_change change = {0};
     struct address client;
-    const char *hold = find_parameter(call, "for");
+    const char *hold = find_parameter(call, "for"), *reason = find_parameter(call, "reason");
+    char printable[SUPPRESSION_REASON_SIZE] = "";
     int64_t seconds = 0;
     if (!parse_subject(call, &client))
         return;
@@ -197,8 +209,10 @@ static void post_suppress(struct call *call)
         send_error(call->request, 400, call->error);
         return;
     }
-    if (!suppression_suppress(app->suppression, &client, seconds,
-                              find_parameter(call, "reason"), clock_wall_ms() / 1000, &change)) {
+    if (reason != NULL)
+        log_printable(reason, strlen(reason), printable, sizeof(printable));
+    if (!suppression_suppress(app->suppression, &client, seconds, printable,
+                              clock_wall_ms() / 1000, &change)) {
         send_error(call->request, 500, "out of memory");
         return;
     }
@@ -280,6 +294,7 @@ static void on_inquirer_gone(struct evhttp_connection *connection, void *context
 {
     struct inquiry *inquiry = context;
     (void)connection;
+    drop_request(inquiry->request);
     inquiry->request = NULL;
 }
 
@@ -323,8 +338,10 @@ static void end_follower(struct follower *follower)
 
 static void on_follower_gone(struct evhttp_connection *connection, void *context)
 {
+    struct follower *follower = context;
     (void)connection;
-    end_follower(context);
+    drop_request(follower->request);
+    end_follower(follower);
 }
 
 static void send_line(struct follower *follower, const char *line)
