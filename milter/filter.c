@@ -44,7 +44,6 @@ static const unsigned long description_flags =
 /* One message as the milter sees it; reset at DATA, end of message, abort and close. */
 struct filter_message {
     bool checking;
-    char queue_id[TRANSFER_QUEUE_ID_SIZE];
     struct content *content; /* made for the session's first BDAT message */
 };
 

@@ -128,6 +128,7 @@ sub write_config ($self) {
     croak "m4: status $status: " . read_file("$folder/m4.log") if $status;
 }
 
+# Waits until a whole session has gone by, so that its filter has met it for sure.
 sub start ($self) {
     $self->{process} = MailTest::Process->start(
         command => [$self->{program}, '-bD', '-C', $self->{config},
@@ -143,7 +144,10 @@ sub start ($self) {
     );
     wait_until('Sendmail to listen', sub {
         croak "Sendmail ended at its start:\n" . $self->log_text if !$self->{process}->running;
-        return IO::Socket::IP->new(PeerHost => $self->{host}, PeerPort => $self->{port});
+        my $socket = IO::Socket::IP->new(PeerHost => $self->{host}, PeerPort => $self->{port}) // return 0;
+        print {$socket} "QUIT\r\n";
+        1 while <$socket>;
+        return 1;
     });
     return $self;
 }
