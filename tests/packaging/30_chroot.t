@@ -54,6 +54,16 @@ like($machine->must(qw(bdatctl transfers --verdict match)), qr/\bmatch +accept\b
 
 subtest '20 restarts under load' => sub { restart_under_load($machine, 20) };
 
+# What logcheck would mail to the administrator of all this: warnings, nothing else.
+{
+    my @lines = map { s/^bdat-milter: (?:info: )?/Nov 23 05:28:28 mail bdat-milter[463]: /r } split /\n/, $machine->service_log;
+    MailTest::Place::write_file("$machine->{folder}/lines", join '', map { "$_\n" } @lines);
+    my $rules = $machine->path('/etc/logcheck/ignore.d.server/bdat-milter');
+    my @left = split /\n/, qx{sed '/^#/d' '$rules' | grep -Evf - '$machine->{folder}/lines'};
+    is_deeply([grep { !/\]: (?:warning|error): / } @left], [], 'logcheck is quiet about daily life');
+    cmp_ok(scalar @lines, '>', 100, 'of which there was some');
+}
+
 # Going away.
 $got = $machine->run(qw(dpkg --remove bdat-milter));
 isnt($got->{code}, 0, 'the package refuses to go while Postfix asks it');
