@@ -166,6 +166,25 @@ static int open_store(struct app *app, char *error, size_t error_size)
 
 /* ---- timers and signals ---- */
 
+/* What an operator should act on first. */
+static const char *find_trouble(const struct app *app, struct store_status *store)
+{
+    if (app->loaded.failed)
+        return "the last reload failed, the configuration before it is in force";
+    if (app->store != NULL) {
+        store_status(app->store, store);
+        if (store->degraded)
+            return store->reason;
+    }
+    return sessions_hint(app->sessions);
+}
+
+static void tell_status(const struct app *app)
+{
+    struct store_status store;
+    notify_status(app->sessions, app->recorder, app->suppression, find_trouble(app, &store));
+}
+
 static void on_sweep(evutil_socket_t fd, short what, void *context)
 {
     struct app *app = context;
@@ -177,7 +196,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
         app->failed = true;
         event_base_loopbreak(app->base);
     }
-    notify_status(app->sessions, app->recorder, app->suppression);
+    tell_status(app);
 }
 
 static void on_settle(evutil_socket_t fd, short what, void *context)
@@ -392,6 +411,8 @@ static int open_filter(struct app *app, char *error, size_t error_size)
         log_write(app->log, LOG_LEVEL_WARNING,
                   "this libmilter takes no socket from the service manager; it binds %s itself",
                   app->settings->milter_socket);
+    for (size_t i = 0; i < SOCKET_COUNT; i++)
+        app->places[i] = listener_find_place(&app->listeners[i]);
     if (filter_start() != 0) {
         snprintf(error, error_size, "cannot start libmilter's thread");
         return -1;
@@ -423,7 +444,7 @@ int app_open(struct app *app, char *error, size_t error_size)
 
 int app_run(struct app *app)
 {
-    notify_status(app->sessions, app->recorder, app->suppression);
+    tell_status(app);
     notify_ready();
     int result = event_base_dispatch(app->base);
     notify_stopping();
@@ -496,5 +517,6 @@ int app_reload(struct app *app)
         log_write(app->log, LOG_LEVEL_INFO, "configuration reloaded");
     }
     notify_ready();
+    tell_status(app);
     return app->loaded.failed ? -1 : 0;
 }

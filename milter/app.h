@@ -57,6 +57,7 @@ struct app {
     struct control *control;
     const struct settings *listening; /* whose paths `listeners` names; a reload leaves them */
     struct listener_options listeners[SOCKET_COUNT];
+    struct listener_place places[SOCKET_COUNT];
     int fds[SOCKET_COUNT];
     size_t resync_cursor;
     struct event *events[8]; /* timers and signals */

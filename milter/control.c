@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
+#include <sys/queue.h> /* evhttp's headers */
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -18,16 +17,20 @@
 
 #include "milter/app.h"
 #include "milter/clock.h"
+#include "milter/control_lists.h"
+#include "milter/control_reply.h"
 #include "milter/control_views.h"
-#include "milter/json.h"
+#include "milter/follow.h"
 #include "milter/metrics.h"
+#include "milter/transfer_query.h"
 #include "milter/units.h"
 
 #define PREFIX_CLIENTS "/v1/clients/"
 
-/* A follower that does not read is given up beyond this, octets. */
-#define FOLLOW_BUFFER_MAX (1024 * 1024)
-#define FOLLOW_KEEPALIVE_SECONDS 15
+/* Any method reaches dispatch(), which knows the paths that take it. */
+#define ALL_METHODS                                                                                \
+    (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |      \
+     EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
 /* A peer that says nothing is given up after this, seconds. */
 #define IDLE_SECONDS 60
@@ -36,69 +39,19 @@ struct control {
     struct app *app;
     struct evhttp *http;
     struct evhttp_bound_socket *bound;
-    LIST_HEAD(, follower) followers;
-};
-
-/* One GET /v1/follow. */
-struct follower {
-    LIST_ENTRY(follower) link;
-    struct record_follower record;
-    struct control *control;
-    struct evhttp_request *request;
-    struct event *keepalive;
-    struct transfer_query query;
+    struct listings *listings;
+    struct follows *follows;
 };
 
 /* One GET /v1/incidents that waits for the store. */
 struct inquiry {
     struct letter letter;
-    struct evhttp_request *request; /* NULL: the peer is gone */
+    struct control_watcher watcher;
+    bool abandoned; /* the peer is gone */
     struct incident_list *list;
-    struct app *app;
+    struct app *app;         /* outlives … */
+    struct control *control; /* … this, which must not be touched for an abandoned one */
 };
-
-/* ---- answers ---- */
-
-static void send_text(struct evhttp_request *request, int status, const char *type,
-                      const char *text)
-{
-    struct evbuffer *body = evbuffer_new();
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-    evhttp_add_header(headers, "Content-Type", type);
-    if (body != NULL)
-        evbuffer_add(body, text, strlen(text));
-    evhttp_send_reply(request, status, NULL, body);
-    if (body != NULL)
-        evbuffer_free(body);
-}
-
-/* Takes the reference. */
-static void send_json(struct evhttp_request *request, int status, json_t *object)
-{
-    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    if (text == NULL)
-        send_text(request, 500, "application/json", "{\"error\":\"out of memory\"}");
-    else
-        send_text(request, status, "application/json", text);
-    free(text);
-}
-
-/* The text may hold what the peer said. */
-static void send_error(struct evhttp_request *request, int status, const char *text)
-{
-    char printable[SETTINGS_ERROR_SIZE];
-    log_printable(text, strlen(text), printable, sizeof(printable));
-    send_json(request, status, json_pack("{s:s}", "error", printable));
-}
-
-/* Whose request it is when its connection goes: libevent takes an unanswered one off a connection
- * that the peer closed and leaves it to us (http.c, evhttp_connection_incoming_fail()). */
-static void drop_request(struct evhttp_request *request)
-{
-    if (evhttp_request_get_connection(request) == NULL)
-        evhttp_request_free(request);
-}
 
 /* ---- requests ---- */
 
@@ -119,17 +72,28 @@ static const char *find_parameter(const struct call *call, const char *name)
 
 static void get_status(struct call *call)
 {
-    send_json(call->request, 200, view_status(call->app));
+    control_send_json(call->request, 200, view_status(call->app));
+}
+
+/* Answers with a list, if there was memory to begin it. */
+static void send_list(struct call *call, bool listed, const struct listing_source *source)
+{
+    if (listed)
+        listing_start(call->control->listings, call->request, source);
+    else
+        control_send_error(call->request, 500, "out of memory");
 }
 
 static void get_sessions(struct call *call)
 {
-    send_json(call->request, 200, view_sessions(call->app));
+    struct listing_source source;
+    bool listed = list_sessions(call->app, &source);
+    send_list(call, listed, &source);
 }
 
 static void get_config(struct call *call)
 {
-    send_json(call->request, 200, view_config(call->app));
+    control_send_json(call->request, 200, view_config(call->app));
 }
 
 /* limit, client, verdict and queue_id. */
@@ -145,22 +109,28 @@ static bool parse_query(struct call *call, struct transfer_query *query)
     };
     if (transfer_query_parse(&texts, query, call->error, sizeof(call->error)) == 0)
         return true;
-    send_error(call->request, 400, call->error);
+    control_send_error(call->request, 400, call->error);
     return false;
 }
 
 static void get_transfers(struct call *call)
 {
     struct transfer_query query;
-    if (parse_query(call, &query))
-        send_json(call->request, 200, view_transfers(call->app, &query));
+    struct listing_source source;
+    if (!parse_query(call, &query))
+        return;
+    bool listed = list_transfers(call->app, &query, &source);
+    send_list(call, listed, &source);
 }
 
 static void get_clients(struct call *call)
 {
     struct transfer_query query;
-    if (parse_query(call, &query))
-        send_json(call->request, 200, view_clients(call->app, &query));
+    struct listing_source source;
+    if (!parse_query(call, &query))
+        return;
+    bool listed = list_clients(call->app, &query, &source);
+    send_list(call, listed, &source);
 }
 
 static bool parse_subject(struct call *call, struct address *client)
@@ -168,7 +138,7 @@ static bool parse_subject(struct call *call, struct address *client)
     if (address_parse(call->subject, strlen(call->subject), client))
         return true;
     snprintf(call->error, sizeof(call->error), "\"%.60s\" is no IP address", call->subject);
-    send_error(call->request, 400, call->error);
+    control_send_error(call->request, 400, call->error);
     return false;
 }
 
@@ -177,12 +147,12 @@ static void send_client(struct call *call, const struct address *client)
     json_t *view = view_client(call->app, client);
     char text[NETWORK_TEXT_SIZE];
     if (view != NULL) {
-        send_json(call->request, 200, view);
+        control_send_json(call->request, 200, view);
         return;
     }
     snprintf(call->error, sizeof(call->error), "nothing is known of client %s",
              address_format(client, text));
-    send_error(call->request, 404, call->error);
+    control_send_error(call->request, 404, call->error);
 }
 
 static void get_client(struct call *call)
@@ -206,14 +176,14 @@ static void post_suppress(struct call *call)
     if (wrong != UNITS_OK) {
         snprintf(call->error, sizeof(call->error), "for=%.40s %s", hold,
                  units_time_complaint(wrong));
-        send_error(call->request, 400, call->error);
+        control_send_error(call->request, 400, call->error);
         return;
     }
     if (reason != NULL)
         log_printable(reason, strlen(reason), printable, sizeof(printable));
     if (!suppression_suppress(app->suppression, &client, seconds, printable,
                               clock_wall_ms() / 1000, &change)) {
-        send_error(call->request, 500, "out of memory");
+        control_send_error(call->request, 500, "out of memory");
         return;
     }
     sessions_note_change(app->sessions, &change);
@@ -235,20 +205,20 @@ static void post_release(struct call *call)
 static void post_reload(struct call *call)
 {
     if (app_reload(call->app) == 0)
-        send_json(call->request, 200, json_pack("{s:s}", "outcome", "ok"));
+        control_send_json(call->request, 200, json_pack("{s:s}", "outcome", "ok"));
     else
-        send_error(call->request, 400, call->app->loaded.text);
+        control_send_error(call->request, 400, call->app->loaded.text);
 }
 
 static void get_healthy(struct call *call)
 {
-    send_text(call->request, 200, "text/plain", "ok\n");
+    control_send_text(call->request, 200, "text/plain", "ok\n");
 }
 
 static void get_ready(struct call *call)
 {
     const char *trouble = view_trouble(call->app);
-    send_text(call->request, trouble == NULL ? 200 : 503, "text/plain",
+    control_send_text(call->request, trouble == NULL ? 200 : 503, "text/plain",
               trouble == NULL ? "ready\n" : trouble);
 }
 
@@ -256,28 +226,37 @@ static void get_metrics(struct call *call)
 {
     char *text = metrics_format(call->app);
     if (text == NULL)
-        send_error(call->request, 500, "out of memory");
+        control_send_error(call->request, 500, "out of memory");
     else
-        send_text(call->request, 200, "text/plain; version=0.0.4; charset=utf-8", text);
+        control_send_text(call->request, 200, "text/plain; version=0.0.4; charset=utf-8", text);
     free(text);
 }
 
 /* ---- incidents: the store answers on its own thread ---- */
 
+static void answer_inquiry(struct inquiry *inquiry)
+{
+    struct evhttp_request *request = inquiry->watcher.request;
+    struct listing_source source;
+    control_unwatch(&inquiry->watcher);
+    if (inquiry->list != NULL && inquiry->list->error[0] != '\0') {
+        control_send_error(request, 503, inquiry->list->error);
+        return;
+    }
+    struct incident_list *list = inquiry->list;
+    inquiry->list = NULL;
+    if (list != NULL && list_incidents(list, &source))
+        listing_start(inquiry->control->listings, request, &source);
+    else
+        control_send_error(request, 500, "out of memory");
+}
+
 static void deliver_inquiry(void *context, struct letter *letter)
 {
     struct inquiry *inquiry = (struct inquiry *)letter;
     (void)context;
-    if (inquiry->request != NULL) {
-        evhttp_connection_set_closecb(evhttp_request_get_connection(inquiry->request), NULL,
-                                      NULL);
-        if (inquiry->list == NULL)
-            send_error(inquiry->request, 500, "out of memory");
-        else if (inquiry->list->error[0] != '\0')
-            send_error(inquiry->request, 503, inquiry->list->error);
-        else
-            send_json(inquiry->request, 200, view_incidents(inquiry->list));
-    }
+    if (!inquiry->abandoned)
+        answer_inquiry(inquiry);
     incident_list_free(&inquiry->list);
     free(inquiry);
 }
@@ -290,12 +269,10 @@ static void take_incidents(void *context, struct incident_list *list)
     inbox_post(inquiry->app->inbox, &inquiry->letter);
 }
 
-static void on_inquirer_gone(struct evhttp_connection *connection, void *context)
+static void on_inquirer_gone(void *context)
 {
     struct inquiry *inquiry = context;
-    (void)connection;
-    drop_request(inquiry->request);
-    inquiry->request = NULL;
+    inquiry->abandoned = true;
 }
 
 static void get_incidents(struct call *call)
@@ -304,106 +281,33 @@ static void get_incidents(struct call *call)
     if (!parse_query(call, &query))
         return;
     if (call->app->store == NULL) {
-        send_error(call->request, 404, "no incidents are kept: store.type is \"none\"");
+        control_send_error(call->request, 404, "no incidents are kept: store.type is \"none\"");
         return;
     }
     struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
     if (inquiry == NULL) {
-        send_error(call->request, 500, "out of memory");
+        control_send_error(call->request, 500, "out of memory");
         return;
     }
     inquiry->letter.deliver = deliver_inquiry;
-    inquiry->request = call->request;
+    inquiry->watcher = (struct control_watcher){call->request, on_inquirer_gone, inquiry};
     inquiry->app = call->app;
+    inquiry->control = call->control;
     struct incident_filter filter;
     transfer_query_to_filter(&query, &filter);
-    evhttp_connection_set_closecb(evhttp_request_get_connection(call->request),
-                                  on_inquirer_gone, inquiry);
+    control_watch(&inquiry->watcher);
     if (store_query_incidents(call->app->store, &filter, take_incidents, inquiry))
         return;
-    evhttp_connection_set_closecb(evhttp_request_get_connection(call->request), NULL, NULL);
+    control_unwatch(&inquiry->watcher);
     free(inquiry);
-    send_error(call->request, 503, "the store is busy; try again");
-}
-
-/* ---- follow ---- */
-
-static void end_follower(struct follower *follower)
-{
-    LIST_REMOVE(follower, link);
-    recorder_unfollow(&follower->record);
-    event_free(follower->keepalive);
-    free(follower);
-}
-
-static void on_follower_gone(struct evhttp_connection *connection, void *context)
-{
-    struct follower *follower = context;
-    (void)connection;
-    drop_request(follower->request);
-    end_follower(follower);
-}
-
-static void send_line(struct follower *follower, const char *line)
-{
-    struct evhttp_connection *connection = evhttp_request_get_connection(follower->request);
-    struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
-    struct evbuffer *chunk = evbuffer_new();
-    if (chunk == NULL)
-        return;
-    if (evbuffer_get_length(bufferevent_get_output(stream)) < FOLLOW_BUFFER_MAX) {
-        evbuffer_add_printf(chunk, "%s\n", line);
-        evhttp_send_reply_chunk(follower->request, chunk);
-    }
-    evbuffer_free(chunk);
-}
-
-static void tell_follower(struct record_follower *record_follower, const struct record *record)
-{
-    struct follower *follower =
-        (struct follower *)((char *)record_follower - offsetof(struct follower, record));
-    if (!transfer_query_matches(&follower->query, record))
-        return;
-    char *text = json_record_text(record);
-    if (text != NULL)
-        send_line(follower, text);
-    free(text);
-}
-
-static void on_keepalive(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    send_line(context, "");
+    control_send_error(call->request, 503, "the store is busy; try again");
 }
 
 static void get_follow(struct call *call)
 {
-    static const struct timeval interval = {FOLLOW_KEEPALIVE_SECONDS, 0};
     struct transfer_query query;
-    if (!parse_query(call, &query))
-        return;
-    struct follower *follower = calloc(1, sizeof(*follower));
-    if (follower != NULL)
-        follower->keepalive =
-            event_new(call->app->base, -1, EV_PERSIST, on_keepalive, follower);
-    if (follower == NULL || follower->keepalive == NULL) {
-        free(follower);
-        send_error(call->request, 500, "out of memory");
-        return;
-    }
-    follower->control = call->control;
-    follower->request = call->request;
-    follower->query = query;
-    follower->record.tell = tell_follower;
-    struct evhttp_connection *connection = evhttp_request_get_connection(call->request);
-    evhttp_connection_set_closecb(connection, on_follower_gone, follower);
-    evhttp_add_header(evhttp_request_get_output_headers(call->request), "Content-Type",
-                      "application/x-ndjson");
-    evhttp_send_reply_start(call->request, 200, NULL);
-    event_add(follower->keepalive, &interval);
-    LIST_INSERT_HEAD(&call->control->followers, follower, link);
-    recorder_follow(call->app->recorder, &follower->record);
+    if (parse_query(call, &query))
+        follow_start(call->control->follows, call->request, &query);
 }
 
 /* ---- which request is whose ---- */
@@ -461,24 +365,37 @@ static bool may_change(struct evhttp_request *request)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
+/* RFC 9110, 15.5.6: the methods that the path does take are named. */
+static void refuse_method(struct call *call, enum evhttp_cmd_type allowed)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(call->request), "Allow",
+                      allowed == EVHTTP_REQ_POST ? "POST" : "GET");
+    control_send_error(call->request, 405,
+                       allowed == EVHTTP_REQ_POST ? "this path takes POST only"
+                                                  : "this path takes GET only");
+}
+
 static void dispatch(struct call *call, const char *path)
 {
     enum evhttp_cmd_type method = evhttp_request_get_command(call->request);
-    bool known = false;
+    const struct route *known = NULL;
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (!matches(&routes[i], path, call))
             continue;
-        known = true;
+        known = known != NULL ? known : &routes[i];
         if (routes[i].method != method)
             continue;
         if (method == EVHTTP_REQ_POST && !may_change(call->request))
-            send_error(call->request, 403, "only root and the daemon's own user may do this");
+            control_send_error(call->request, 403,
+                               "only root and the daemon's own user may do this");
         else
             routes[i].handle(call);
         return;
     }
-    send_error(call->request, known ? 405 : 404,
-               known ? "this path takes another method" : "there is no such path");
+    if (known != NULL)
+        refuse_method(call, known->method);
+    else
+        control_send_error(call->request, 404, "there is no such path");
 }
 
 static void on_request(struct evhttp_request *request, void *context)
@@ -491,10 +408,21 @@ static void on_request(struct evhttp_request *request, void *context)
     TAILQ_INIT(&call.query);
     inbox_drain(control->app->inbox);
     if (path == NULL || (query != NULL && evhttp_parse_query_str(query, &call.query) != 0))
-        send_error(request, 400, "the request cannot be understood");
+        control_send_error(request, 400, "the request cannot be understood");
     else
         dispatch(&call, path);
     evhttp_clear_headers(&call.query);
+}
+
+static bool open_parts(struct control *control, struct app *app, int listen_fd)
+{
+    control->http = evhttp_new(app->base);
+    control->listings = listings_new(app->base);
+    control->follows = follows_new(app->base, app->recorder);
+    if (control->http == NULL || control->listings == NULL || control->follows == NULL)
+        return false;
+    control->bound = evhttp_accept_socket_with_handle(control->http, listen_fd);
+    return control->bound != NULL;
 }
 
 struct control *control_new(struct app *app, int listen_fd)
@@ -503,15 +431,11 @@ struct control *control_new(struct app *app, int listen_fd)
     if (control == NULL)
         return NULL;
     control->app = app;
-    LIST_INIT(&control->followers);
-    control->http = evhttp_new(app->base);
-    if (control->http != NULL)
-        control->bound = evhttp_accept_socket_with_handle(control->http, listen_fd);
-    if (control->bound == NULL) {
+    if (!open_parts(control, app, listen_fd)) {
         control_free(&control);
         return NULL;
     }
-    evhttp_set_allowed_methods(control->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+    evhttp_set_allowed_methods(control->http, ALL_METHODS);
     evhttp_set_max_headers_size(control->http, 16384);
     evhttp_set_max_body_size(control->http, 16384);
     evhttp_set_timeout(control->http, IDLE_SECONDS);
@@ -524,12 +448,8 @@ void control_free(struct control **control)
     struct control *old = *control;
     if (old == NULL)
         return;
-    struct follower *follower;
-    while ((follower = LIST_FIRST(&old->followers)) != NULL) {
-        evhttp_connection_set_closecb(evhttp_request_get_connection(follower->request), NULL,
-                                      NULL);
-        end_follower(follower);
-    }
+    listings_free(&old->listings);
+    follows_free(&old->follows);
     if (old->http != NULL)
         evhttp_free(old->http);
     free(old);

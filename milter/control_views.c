@@ -124,68 +124,13 @@ json_t *view_status(const struct app *app)
     return object;
 }
 
-static void append_session(void *context, const struct session_view *view)
-{
-    json_array_append_new(context, json_session(view));
-}
-
-json_t *view_sessions(const struct app *app)
-{
-    json_t *list = json_array();
-    sessions_visit(app->sessions, append_session, list);
-    return json_pack("{s:o}", "sessions", list);
-}
-
-json_t *view_transfers(const struct app *app, const struct transfer_query *query)
-{
-    json_t *list = json_array();
-    size_t found = 0;
-    for (size_t i = 0; found < query->limit; i++) {
-        const struct record *record = recorder_at(app->recorder, i);
-        if (record == NULL)
-            break;
-        if (!transfer_query_matches(query, record))
-            continue;
-        json_array_append_new(list, json_record(record));
-        found++;
-    }
-    return json_pack("{s:o}", "transfers", list);
-}
-
-struct client_list {
-    const struct app *app;
-    json_t *list;
-};
-
 static enum chunking find_pin(const struct app *app, const struct address *client)
 {
     return settings_match_rules(app->settings, client).chunking;
 }
 
-static bool append_client(void *context, const struct client_record *record)
-{
-    struct client_list *clients = context;
-    json_array_append_new(clients->list,
-                          json_client(record, find_pin(clients->app, &record->client.address)));
-    return true;
-}
-
-json_t *view_clients(const struct app *app, const struct transfer_query *query)
-{
-    struct client_list clients = {app, json_array()};
-    const struct client_filter filter = {
-        .has_state = query->has_state,
-        .state = query->state,
-        .within = query->has_client ? &query->client : NULL,
-        .limit = query->limit,
-    };
-    suppression_list(app->suppression, &filter, clock_wall_ms() / 1000, append_client, &clients);
-    return json_pack("{s:o}", "clients", clients.list);
-}
-
 json_t *view_client(const struct app *app, const struct address *client)
 {
-    struct client_list clients = {app, NULL};
     struct client_record record = {0};
     if (!suppression_find(app->suppression, client, clock_wall_ms() / 1000, &record)) {
         if (find_pin(app, client) == CHUNKING_ADAPTIVE)
@@ -194,9 +139,7 @@ json_t *view_client(const struct app *app, const struct address *client)
                                        app->settings->suppression.ipv6_prefix);
         record.last_verdict = VERDICT_NONE;
     }
-    clients.list = json_array();
-    json_array_append_new(clients.list, json_client(&record, find_pin(app, client)));
-    return json_pack("{s:o}", "clients", clients.list);
+    return json_pack("{s:[o]}", "clients", json_client(&record, find_pin(app, client)));
 }
 
 json_t *view_config(const struct app *app)
@@ -210,19 +153,17 @@ json_t *view_config(const struct app *app)
     return json_pack("{s:s?, s:o}", "file", app->config_path, "options", list);
 }
 
-json_t *view_incidents(const struct incident_list *incidents)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < incidents->count; i++) {
-        json_t *object = json_loads(incidents->incidents[i].json, 0, NULL);
-        if (object != NULL)
-            json_array_append_new(list, object);
-    }
-    return json_pack("{s:o}", "incidents", list);
-}
-
 const char *view_trouble(const struct app *app)
 {
-    (void)app;
-    return filter_is_running() ? NULL : "libmilter has stopped\n";
+    static const char *const missing[SOCKET_COUNT] = {
+        [SOCKET_MILTER] = "the milter's socket has been removed or replaced; restart the daemon\n",
+        [SOCKET_TABLES] = "the tables' socket has been removed or replaced; restart the daemon\n",
+        [SOCKET_POLICY] = "the policy's socket has been removed or replaced; restart the daemon\n",
+    };
+    if (!filter_is_running())
+        return "libmilter has stopped\n";
+    for (size_t i = 0; i < SOCKET_COUNT; i++)
+        if (missing[i] != NULL && !listener_is_in_place(&app->listeners[i], &app->places[i]))
+            return missing[i];
+    return NULL;
 }

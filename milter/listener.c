@@ -171,6 +171,27 @@ void listener_remove(const struct listener_options *options, int fd)
         unlink(options->path);
 }
 
+struct listener_place listener_find_place(const struct listener_options *options)
+{
+    struct stat status;
+    if (stat(options->path, &status) != 0)
+        return (struct listener_place){.known = false};
+    return (struct listener_place){true, status.st_dev, status.st_ino, status.st_mtim};
+}
+
+bool listener_is_in_place(const struct listener_options *options,
+                          const struct listener_place *place)
+{
+    struct stat status;
+    if (!place->known)
+        return true;
+    if (stat(options->path, &status) != 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return status.st_dev == place->device && status.st_ino == place->inode &&
+           status.st_mtim.tv_sec == place->made.tv_sec &&
+           status.st_mtim.tv_nsec == place->made.tv_nsec;
+}
+
 void listener_check_folder(const struct listener_options *options, struct log *log)
 {
     char copy[sizeof(((struct sockaddr_un *)0)->sun_path) + 16];

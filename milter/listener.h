@@ -7,8 +7,10 @@
 #ifndef BDAT_LISTENER_H
 #define BDAT_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "milter/log.h"
 
@@ -31,6 +33,22 @@ int listener_open(const struct listener_options *options, char *error, size_t er
 
 /* Removes the path of a socket bound by listener_open(), if it is still ours. */
 void listener_remove(const struct listener_options *options, int fd);
+
+/* Which file stands at a socket's path. */
+struct listener_place {
+    bool known;
+    dev_t device;
+    ino_t inode;
+    struct timespec made; /* an inode's number may come again */
+};
+
+/* Looks which file stands there; `known` is false if that cannot be seen. */
+struct listener_place listener_find_place(const struct listener_options *options);
+
+/* True unless the file that stood there has gone or was replaced, so that nobody can reach the
+ * socket any more. */
+bool listener_is_in_place(const struct listener_options *options,
+                          const struct listener_place *place);
 
 /* Says in the log what is unsafe about a socket's folder (writable for everybody). */
 void listener_check_folder(const struct listener_options *options, struct log *log);

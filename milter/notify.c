@@ -41,12 +41,18 @@ void notify_stopping(void)
     notify("STOPPING=1");
 }
 
-void notify_status(const struct sessions *sessions, const struct recorder *recorder,
-                   const struct suppression *suppression)
+static const char *plural(uint64_t count)
 {
-    char text[256];
+    return count == 1 ? "" : "s";
+}
+
+void notify_status(const struct sessions *sessions, const struct recorder *recorder,
+                   const struct suppression *suppression, const char *trouble)
+{
+    char text[768];
     const struct record_counts *counts = recorder_counts(recorder);
-    struct session_counts seen = sessions_counts(sessions);
+    size_t active = sessions_counts(sessions).active;
+    size_t suppressed = suppression_counts(suppression).states[CLIENT_SUPPRESSED];
     uint64_t judged = 0, faulty = 0;
     for (int i = 0; i < VERDICT_COUNT; i++) {
         judged += counts->verdicts[i];
@@ -54,10 +60,11 @@ void notify_status(const struct sessions *sessions, const struct recorder *recor
             faulty += counts->verdicts[i];
     }
     snprintf(text, sizeof(text),
-             "STATUS=%zu sessions now; %" PRIu64 " BDAT transfers judged, %" PRIu64
-             " faulty, %" PRIu64 " unverified; %zu clients without CHUNKING",
-             seen.active, judged, faulty, counts->verdicts[VERDICT_UNVERIFIED],
-             suppression_counts(suppression).states[CLIENT_SUPPRESSED]);
+             "STATUS=%zu session%s now; %" PRIu64 " BDAT transfer%s judged, %" PRIu64
+             " faulty, %" PRIu64 " unverified; %zu client%s without CHUNKING%s%.300s",
+             active, plural(active), judged, plural(judged), faulty,
+             counts->verdicts[VERDICT_UNVERIFIED], suppressed, plural(suppressed),
+             trouble != NULL ? "; " : "", trouble != NULL ? trouble : "");
     notify(text);
 }
 

@@ -165,7 +165,12 @@ const struct record_counts *recorder_counts(const struct recorder *recorder)
     return &recorder->counts;
 }
 
-const struct record *recorder_at(const struct recorder *recorder, size_t index)
+uint64_t recorder_added(const struct recorder *recorder)
+{
+    return recorder->added;
+}
+
+const struct record *recorder_at(const struct recorder *recorder, uint64_t index)
 {
     if (index >= RECORDER_RING_SIZE || index >= recorder->added)
         return NULL;

@@ -76,8 +76,11 @@ void recorder_count_data(struct recorder *recorder);
 
 const struct record_counts *recorder_counts(const struct recorder *recorder);
 
+/* How many records there were since the start. */
+uint64_t recorder_added(const struct recorder *recorder);
+
 /* The record number `index` from the newest (0); NULL beyond the oldest. */
-const struct record *recorder_at(const struct recorder *recorder, size_t index);
+const struct record *recorder_at(const struct recorder *recorder, uint64_t index);
 
 void recorder_follow(struct recorder *recorder, struct record_follower *follower);
 void recorder_unfollow(struct record_follower *follower);

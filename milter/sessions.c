@@ -705,3 +705,12 @@ void sessions_visit(const struct sessions *sessions,
         }
     }
 }
+
+bool sessions_find(const struct sessions *sessions, int64_t pid, struct session_view *view)
+{
+    const struct session *session = find_session(sessions, pid);
+    if (session == NULL || session->conversation.state == CONVERSATION_ENDED)
+        return false;
+    *view = (struct session_view){session->pid, &session->conversation};
+    return true;
+}

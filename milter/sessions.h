@@ -117,4 +117,7 @@ void sessions_visit(const struct sessions *sessions,
                     void (*visit)(void *context, const struct session_view *view),
                     void *context);
 
+/* Views the session of that process; false if there is none alive. */
+bool sessions_find(const struct sessions *sessions, int64_t pid, struct session_view *view);
+
 #endif

@@ -14,6 +14,8 @@ use MailTest::Wait qw(wait_until);
 #   config  { key => libconfig text }: top-level keys on top of the defaults below;
 #           undef takes one away
 #   env     environment, for instance sanitizer options
+#   wrap    what runs it: a command that ends in exec of its arguments
+#   stderr  where standard error goes, if not to the log
 #   start   0: only write the configuration
 sub new ($class, %opt) {
     my $postfix = $opt{postfix};
@@ -26,6 +28,8 @@ sub new ($class, %opt) {
         socket => "$folder/control.sock",
         config => {},
         env => $opt{env} // {},
+        wrap => $opt{wrap} // [],
+        stderr => $opt{stderr} // "$folder/bdat-milter.log",
         expected => [],
     }, $class;
     $self->{control} = MailTest::Control->new($self->{socket});
@@ -55,6 +59,7 @@ sub configure ($self, %config) {
 }
 
 sub config_file ($self) { $self->{file} }
+sub tables_socket ($self) { $self->{postfix}->socket_folder . '/tables.sock' }
 sub control_socket ($self) { $self->{socket} }
 sub control ($self) { $self->{control} }
 sub process ($self) { $self->{process} }
@@ -62,8 +67,8 @@ sub pid ($self) { $self->{process}->pid }
 
 sub start ($self) {
     $self->{process} = MailTest::Process->start(
-        command => [program('milter/bdat-milter'), '-f', '-c', $self->{file}],
-        stderr => $self->{log},
+        command => [@{$self->{wrap}}, program('milter/bdat-milter'), '-f', '-c', $self->{file}],
+        stderr => $self->{stderr},
         env => $self->{env},
     );
     wait_until('the daemon to be ready', sub {
