@@ -12,16 +12,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "milter/attachment.h"
+#include "milter/client_news.h"
 #include "milter/clock.h"
 #include "milter/limits.h"
 
 /* A power of two, of the order of the busiest server's smtpd processes. */
 #define BUCKETS 1024
-
-/* Queue ids of unjoined messages that are remembered, so that each is counted once. */
-#define UNJOINED_KEPT 16
-
-#define WARNING_INTERVAL_MS (3600 * 1000)
 
 struct session {
     LIST_ENTRY(session) link;
@@ -39,15 +36,8 @@ struct sessions {
     struct sessions_options options;
     const struct settings *settings;
     struct session_counts counts;
-    uint64_t commands;        /* command lookups */
-    uint64_t policy_joined;   /* policy requests that met their session */
-    uint64_t policy_requests;
+    struct attachment attachment;
     size_t others;            /* Sendmail's sessions alive now */
-    uint64_t strangers;       /* peers without a usable pid */
-    int64_t next_warning_ms;  /* when the next unverified message is worth a warning */
-    const char *hint;         /* what the last warning said */
-    char unjoined[UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
-    unsigned unjoined_next;
     LIST_HEAD(, session) endings; /* over, with a transfer in the air, to be judged soon */
     LIST_HEAD(, session) buckets[BUCKETS];
 };
@@ -162,82 +152,10 @@ static void count_unverified(struct sessions *sessions, struct session *session)
     sessions->counts.unverified++;
 }
 
-/* What is amiss in main.cf, as far as we can tell. */
-static const char *explain_unjoined(const struct sessions *sessions)
-{
-    if (sessions->commands == 0)
-        return "no command lookup was seen: set smtpd_command_filter = "
-               "socketmap:unix:bdat-milter/tables.sock:command in main.cf (bdatctl attach)";
-    if (sessions->policy_requests == 0)
-        return "no policy request was seen: put check_policy_service { "
-               "unix:bdat-milter/policy.sock, default_action=DUNNO } first in "
-               "smtpd_data_restrictions and smtpd_end_of_data_restrictions in main.cf (bdatctl attach)";
-    if (sessions->strangers > 0)
-        return "the smtpd processes are in another PID namespace: run Postfix and bdat-milter in "
-               "the same one (containers: share it) and on Unix sockets";
-    return "its session began before this daemon did, or one of the lines of main.cf is missing "
-           "for this service in master.cf (bdatctl check)";
-}
-
-/* The same for a message that tables and policy service saw, and the milter did not. */
-static const char explain_unseen[] =
-    "the milter did not see it: its session began before this daemon did, or smtpd_milters in "
-    "main.cf lacks { unix:bdat-milter/milter.sock, default_action=accept } (bdatctl check)";
-
-/* Tells the operator of an unverified message, and why it may be one; once an hour. */
-static void warn_unverified(struct sessions *sessions, const char *queue_id, const char *why)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    if (now_ms < sessions->next_warning_ms)
-        return;
-    sessions->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
-    sessions->hint = why;
-    log_write(sessions->options.log, LOG_LEVEL_WARNING,
-              "%s: verdict=unverified, accepted: %s (said once an hour)",
-              queue_id[0] != '\0' ? queue_id : "NOQUEUE", why);
-}
-
-/* ---- what a change of a client's state means to the log and the store ---- */
-
-static void log_change(const struct sessions *sessions, const struct suppression_change *change)
-{
-    const struct client_record *record = &change->record;
-    char client[NETWORK_TEXT_SIZE], until[CLOCK_TEXT_SIZE] = "";
-    struct log *log = sessions->options.log;
-    network_format(&record->client, client);
-    if (record->until > 0)
-        clock_format(record->until * 1000, until);
-    if (change->events & SUPPRESSION_SUPPRESSED)
-        log_write(log, LOG_LEVEL_WARNING,
-                  "client %s: CHUNKING is not offered to it until %s (last verdict %s); its next "
-                  "messages will come by DATA",
-                  client, until, verdict_name(record->last_verdict));
-    else if (change->events & SUPPRESSION_STRUCK)
-        log_write(log, LOG_LEVEL_INFO, "client %s: %u strikes (last verdict %s)", client,
-                  record->strikes, verdict_name(record->last_verdict));
-    if (change->events & SUPPRESSION_PROBATION)
-        log_write(log, LOG_LEVEL_INFO, "client %s: CHUNKING is offered again, on probation",
-                  client);
-    if (change->events & (SUPPRESSION_RELEASED | SUPPRESSION_PATH_SOUND))
-        log_write(log, LOG_LEVEL_INFO, "client %s: CHUNKING is offered again", client);
-    if (change->events & (SUPPRESSION_NEEDS_CHUNKING | SUPPRESSION_SPARED))
-        log_write(log, change->events & SUPPRESSION_SPARED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
-                  "client %s: sends bare LFs, which only BDAT can carry; it keeps CHUNKING%s",
-                  client,
-                  change->events & SUPPRESSION_SPARED ? " although its transfers fail" : "");
-    if (change->events & SUPPRESSION_PATH_TROUBLE)
-        log_write(log, LOG_LEVEL_WARNING,
-                  "client %s: fails with DATA as well: not BDAT but the path (MTU, firewall) is "
-                  "at fault; CHUNKING is offered again",
-                  client);
-    if (change->events & SUPPRESSION_DATA_WORKS)
-        log_write(log, LOG_LEVEL_INFO, "client %s: its mail arrives by DATA now", client);
-}
-
 void sessions_note_change(struct sessions *sessions, const struct suppression_change *change)
 {
     if (change->events != 0)
-        log_change(sessions, change);
+        client_news_log(sessions->options.log, change);
     if (change->save && sessions->options.save_client != NULL)
         sessions->options.save_client(sessions->options.context, change);
 }
@@ -300,9 +218,8 @@ static void record_ending(struct sessions *sessions, struct session *session,
     }
     if (record.verdict == VERDICT_UNVERIFIED) {
         count_unverified(sessions, session);
-        warn_unverified(sessions, record.transfer.queue_id,
-                        record.transfer.has_received ? explain_unseen
-                                                     : explain_unjoined(sessions));
+        attachment_take_unverified(&sessions->attachment, &record.transfer, clock_monotonic_ms(),
+                                   sessions->options.log);
     }
     recorder_add(sessions->options.recorder, &record);
     keep_incident(sessions, &record);
@@ -339,7 +256,7 @@ static struct hooks_seen find_hooks(const struct sessions *sessions,
     bool asked = conversation->transfer.mode != TRANSFER_NONE && !conversation->judged &&
                  queue_id[0] != '\0';
     return (struct hooks_seen){
-        .policy = sessions->policy_joined > 0,
+        .policy = sessions->attachment.policy_joined > 0,
         .milter = asked && joins_milter_seen(sessions->options.joins, queue_id),
     };
 }
@@ -393,9 +310,9 @@ const char *sessions_take_command(struct sessions *sessions, int64_t pid, const 
 {
     struct conversation_result result;
     struct session *session = get_session(sessions, pid);
-    sessions->commands++;
+    sessions->attachment.commands++;
     if (pid < 0)
-        sessions->strangers++;
+        sessions->attachment.strangers++;
     if (session == NULL)
         return NULL;
     if (session->ended_ms > 0)
@@ -487,14 +404,6 @@ static void take_begin(struct sessions *sessions, struct session *session,
     settle(sessions, session, &result);
 }
 
-static bool was_unjoined(const struct sessions *sessions, const char *queue_id)
-{
-    for (unsigned i = 0; i < UNJOINED_KEPT; i++)
-        if (strcmp(sessions->unjoined[i], queue_id) == 0)
-            return true;
-    return false;
-}
-
 static void take_end(struct sessions *sessions, struct session *session,
                      const struct policy_request *request)
 {
@@ -502,7 +411,7 @@ static void take_end(struct sessions *sessions, struct session *session,
     char queue_id[TRANSFER_QUEUE_ID_SIZE];
     copy_slice(request->queue_id, queue_id, sizeof(queue_id));
     if (conversation->transfer.mode == TRANSFER_NONE) {
-        if (!was_unjoined(sessions, queue_id))
+        if (!attachment_knows_unjoined(&sessions->attachment, queue_id))
             sessions_take_unjoined(sessions, queue_id);
         count_unverified(sessions, session);
         return;
@@ -518,7 +427,7 @@ static int64_t find_pid(struct sessions *sessions, int64_t peer,
                         const struct policy_request *request)
 {
     if (peer > 0 && request->pid > 0 && peer != request->pid)
-        sessions->strangers++;
+        sessions->attachment.strangers++;
     return peer > 0 ? peer : request->pid;
 }
 
@@ -526,14 +435,14 @@ void sessions_take_policy(struct sessions *sessions, int64_t peer,
                           const struct policy_request *request, char *action, size_t size)
 {
     snprintf(action, size, "DUNNO");
-    sessions->policy_requests++;
+    sessions->attachment.policy_requests++;
     if (request->state == POLICY_STATE_OTHER)
         return;
     struct session *session = get_session(sessions, find_pid(sessions, peer, request));
     if (session == NULL)
         return;
     if (session->conversation.transfer.mode != TRANSFER_NONE)
-        sessions->policy_joined++;
+        sessions->attachment.policy_joined++;
     if (request->state == POLICY_STATE_DATA)
         take_begin(sessions, session, request, action, size);
     else if (request->has_size)
@@ -560,16 +469,14 @@ void sessions_take_judged(struct sessions *sessions, struct judged_letter *judge
 
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
 {
-    snprintf(sessions->unjoined[sessions->unjoined_next++ % UNJOINED_KEPT],
-             TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
     recorder_count_unverified(sessions->options.recorder);
-    warn_unverified(sessions, queue_id, explain_unjoined(sessions));
+    attachment_take_unjoined(&sessions->attachment, queue_id, clock_monotonic_ms(),
+                             sessions->options.log);
 }
 
 const char *sessions_hint(const struct sessions *sessions)
 {
-    bool lately = sessions->next_warning_ms > clock_monotonic_ms();
-    return lately ? sessions->hint : NULL;
+    return attachment_hint(&sessions->attachment, clock_monotonic_ms());
 }
 
 /* ---- Sendmail ---- */

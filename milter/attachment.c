@@ -1,0 +1,76 @@
+#include "milter/attachment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WARNING_INTERVAL_MS (3600 * 1000)
+
+static const char no_commands[] =
+    "no command lookup was seen: set smtpd_command_filter = "
+    "socketmap:unix:bdat-milter/tables.sock:command in main.cf (bdatctl attach)";
+
+static const char no_policy[] =
+    "no policy request was seen: put check_policy_service { unix:bdat-milter/policy.sock, "
+    "default_action=DUNNO } first in smtpd_data_restrictions and smtpd_end_of_data_restrictions "
+    "in main.cf (bdatctl attach)";
+
+static const char other_namespace[] =
+    "the smtpd processes are in another PID namespace: run Postfix and bdat-milter in the same "
+    "one (containers: share it) and on Unix sockets";
+
+static const char begun_before[] =
+    "its session began before this daemon did, or one of the lines of main.cf is missing for "
+    "this service in master.cf (bdatctl check)";
+
+static const char no_milter[] =
+    "the milter did not see it: its session began before this daemon did, or smtpd_milters in "
+    "main.cf lacks { unix:bdat-milter/milter.sock, default_action=accept } (bdatctl check)";
+
+static const char *explain_unjoined(const struct attachment *attachment)
+{
+    if (attachment->commands == 0)
+        return no_commands;
+    if (attachment->policy_requests == 0)
+        return no_policy;
+    return attachment->strangers > 0 ? other_namespace : begun_before;
+}
+
+static void warn(struct attachment *attachment, const char *queue_id, const char *why,
+                 int64_t now_ms, struct log *log)
+{
+    if (now_ms < attachment->next_warning_ms)
+        return;
+    attachment->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
+    attachment->hint = why;
+    log_write(log, LOG_LEVEL_WARNING,
+              "%s: verdict=unverified, accepted: %s (said once an hour)",
+              queue_id[0] != '\0' ? queue_id : "NOQUEUE", why);
+}
+
+void attachment_take_unjoined(struct attachment *attachment, const char *queue_id, int64_t now_ms,
+                              struct log *log)
+{
+    char *slot = attachment->unjoined[attachment->unjoined_next++ % ATTACHMENT_UNJOINED_KEPT];
+    snprintf(slot, TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
+    warn(attachment, queue_id, explain_unjoined(attachment), now_ms, log);
+}
+
+bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id)
+{
+    for (unsigned i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++)
+        if (strcmp(attachment->unjoined[i], queue_id) == 0)
+            return true;
+    return false;
+}
+
+void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
+                                int64_t now_ms, struct log *log)
+{
+    warn(attachment, transfer->queue_id,
+         transfer->has_received ? no_milter : explain_unjoined(attachment), now_ms, log);
+}
+
+const char *attachment_hint(const struct attachment *attachment, int64_t now_ms)
+{
+    return now_ms < attachment->next_warning_ms ? attachment->hint : NULL;
+}
