@@ -14,11 +14,13 @@ use Time::HiRes qw(sleep);
 
 my $tmux     = find_tool('tmux') // plan skip_all => 'tmux is not installed';
 my $folder   = new_folder();
-my $terminal = "$tmux -S $folder/tmux -f /dev/null";
+# Each terminal has a server of its own: one that is ending would take a new one with it.
+my ($terminal, $terminals) = ('', 0);
 my $bdatctl  = program('ctl/bdatctl');
 
 # Runs a command in a terminal of its own of that size.
 sub open_terminal ($command, $columns = 100, $rows = 30) {
+    $terminal = "$tmux -S $folder/tmux" . ++$terminals . ' -f /dev/null';
     my @locale = ('LC_ALL=C.UTF-8');
     system(
         "env @locale TERM=screen $terminal new-session -d -x $columns -y $rows '$command; echo ended: \$?; cat'"
@@ -31,7 +33,7 @@ sub screen_with_colours () { scalar qx{$terminal capture-pane -p -e} }
 sub press (@keys)          { system("$terminal send-keys @keys") }
 sub close_terminal ()      { system("$terminal kill-server 2>/dev/null") }
 
-END { my $keep = $?; close_terminal() if $tmux; $? = $keep }
+END { my $keep = $?; close_terminal() if $terminal; $? = $keep }
 
 sub see ($pattern, $name) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
