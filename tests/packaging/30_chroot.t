@@ -8,7 +8,7 @@ use PackageTest::Load qw(restart_under_load);
 use Test::More;
 
 plan skip_all => 'must be run as root' if $>;
-PackageTest::Chroot->enter_mount_namespace;
+PackageTest::Chroot->enter_mount_namespace or plan skip_all => 'mounting is not allowed here';
 my $package = PackageTest::Chroot->package_file or plan skip_all => 'packaging/build-deb has not run';
 my ($clean, $why) = PackageTest::Chroot->clean_root;
 plan skip_all => $why if !$clean;

@@ -2,6 +2,7 @@
 use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../e2e/lib";
+use MailTest::Wait qw(wait_until);
 use PackageTest::Booted;
 use PackageTest::Load qw(restart_under_load);
 use Test::More;
@@ -63,6 +64,25 @@ $pid = $machine->property('bdat-milter.service', 'MainPID');
 $machine->must('kill', '-9', $pid);
 like($machine->must(qw(bdatctl status)), qr/\d/, 'killed, it answers the next request');
 isnt($machine->property('bdat-milter.service', 'MainPID'), $pid, 'as another process');
+
+# A daemon that hangs is replaced: the watchdog, with less patience than usual.
+$machine->must('sh', '-c', 'mkdir -p /run/systemd/system/bdat-milter.service.d &&'
+    . ' printf "[Service]\nWatchdogSec=1s\nTimeoutAbortSec=1s\n" >/run/systemd/system/bdat-milter.service.d/test.conf &&'
+    . ' systemctl daemon-reload && systemctl restart bdat-milter.service');
+my $fed = $machine->property('bdat-milter.service', 'WatchdogTimestampMonotonic');
+$pid = $machine->property('bdat-milter.service', 'MainPID');
+for my $time (1 .. 3) {
+    my $before = $fed;
+    wait_until('word to the watchdog', sub {
+        ($fed = $machine->property('bdat-milter.service', 'WatchdogTimestampMonotonic')) ne $before;
+    });
+}
+is($machine->property('bdat-milter.service', 'MainPID'), $pid, 'the daemon feeds the watchdog');
+$machine->must('kill', '-STOP', $pid);
+wait_until('another daemon', sub { $machine->property('bdat-milter.service', 'MainPID') !~ /^(?:0|$pid)$/ });
+like($machine->must(qw(bdatctl status)), qr/\d/, 'and one that hangs is replaced');
+$machine->must(qw(rm -r /run/systemd/system/bdat-milter.service.d));
+$machine->must(qw(systemctl daemon-reload));
 
 # Going away.
 isnt($machine->run(qw(dpkg --purge bdat-milter))->{code}, 0, 'purge is refused while Postfix asks it');
