@@ -89,8 +89,8 @@ static void send_all(struct listing *listing)
 {
     evbuffer_add(listing->body, "]}", 2);
     control_unwatch(&listing->watcher);
-    evhttp_add_header(evhttp_request_get_output_headers(listing->watcher.request),
-                      "Content-Type", "application/json");
+    evhttp_add_header(evhttp_request_get_output_headers(listing->watcher.request), "Content-Type",
+                      "application/json");
     evhttp_send_reply(listing->watcher.request, 200, NULL, listing->body);
 }
 
