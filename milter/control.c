@@ -29,7 +29,7 @@
 
 /* Any method reaches dispatch(), which knows the paths that take it. */
 #define ALL_METHODS                                                                                \
-    (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |      \
+    (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |     \
      EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
 /* A peer that says nothing is given up after this, seconds. */
@@ -365,11 +365,16 @@ static bool may_change(struct evhttp_request *request)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
-/* RFC 9110, 15.5.6: the methods that the path does take are named. */
+/* RFC 9110: the methods that the path does take are named (15.5.6); an answer to HEAD has no
+ * content (9.3.2), which libevent would send all the same. */
 static void refuse_method(struct call *call, enum evhttp_cmd_type allowed)
 {
     evhttp_add_header(evhttp_request_get_output_headers(call->request), "Allow",
                       allowed == EVHTTP_REQ_POST ? "POST" : "GET");
+    if (evhttp_request_get_command(call->request) == EVHTTP_REQ_HEAD) {
+        evhttp_send_reply(call->request, 405, NULL, NULL);
+        return;
+    }
     control_send_error(call->request, 405,
                        allowed == EVHTTP_REQ_POST ? "this path takes POST only"
                                                   : "this path takes GET only");

@@ -116,16 +116,14 @@ static char *next_client(void *context)
     if (list->at == list->count)
         return NULL;
     const struct client_record *record = &list->records[list->at++];
-    enum chunking pin =
-        settings_match_rules(list->app->settings, &record->client.address).chunking;
+    enum chunking pin = settings_match_rules(list->app->settings, &record->client.address).chunking;
     return listing_text(json_client(record, pin));
 }
 
 bool list_clients(const struct app *app, const struct transfer_query *query,
                   struct listing_source *source)
 {
-    struct client_list *list =
-        malloc(sizeof(*list) + query->limit * sizeof(struct client_record));
+    struct client_list *list = malloc(sizeof(*list) + query->limit * sizeof(struct client_record));
     if (list == NULL)
         return false;
     *list = (struct client_list){.app = app};

@@ -108,8 +108,7 @@ void follow_start(struct follows *follows, struct evhttp_request *request,
     static const struct timeval interval = {KEEPALIVE_SECONDS, 0};
     struct follower *follower = calloc(1, sizeof(*follower));
     if (follower != NULL)
-        follower->keepalive =
-            event_new(follows->base, -1, EV_PERSIST, on_keepalive, follower);
+        follower->keepalive = event_new(follows->base, -1, EV_PERSIST, on_keepalive, follower);
     if (follower == NULL || follower->keepalive == NULL) {
         free(follower);
         control_send_error(request, 500, "out of memory");

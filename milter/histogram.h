@@ -32,8 +32,8 @@ extern const struct histogram_scale histogram_octets;
 
 struct histogram {
     const struct histogram_scale *scale;
-    uint64_t count; /* of all values */
-    double sum;     /* of all values, in fine units; never wraps */
+    uint64_t count;                          /* of all values */
+    double sum;                              /* of all values, in fine units; never wraps */
     uint64_t buckets[HISTOGRAM_BUCKETS_MAX]; /* each value in the first that holds it, or in none */
 };
 

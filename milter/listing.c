@@ -15,44 +15,40 @@
 #define PIECE_NS 1000000
 
 struct listing {
-    LIST_ENTRY(listing) link;
+    TAILQ_ENTRY(listing) link;
+    struct listings *listings;
     struct control_watcher watcher;
     struct listing_source source;
     struct evbuffer *body;
-    struct event *turn;
     bool begun; /* there is an item already */
 };
 
 struct listings {
-    struct event_base *base;
-    LIST_HEAD(, listing) all;
+    struct event *turn;
+    TAILQ_HEAD(, listing) all; /* the first is the next to be worked on */
 };
+
+static void on_turn(evutil_socket_t fd, short what, void *context);
 
 struct listings *listings_new(struct event_base *base)
 {
     struct listings *listings = calloc(1, sizeof(*listings));
     if (listings == NULL)
         return NULL;
-    listings->base = base;
-    LIST_INIT(&listings->all);
+    TAILQ_INIT(&listings->all);
+    listings->turn = event_new(base, -1, 0, on_turn, listings);
+    if (listings->turn == NULL)
+        listings_free(&listings);
     return listings;
-}
-
-static void free_listing(struct listing *listing)
-{
-    if (listing->turn != NULL)
-        event_free(listing->turn);
-    if (listing->body != NULL)
-        evbuffer_free(listing->body);
-    free(listing);
 }
 
 /* The one place where an answer ends, sent or not. */
 static void end(struct listing *listing)
 {
-    LIST_REMOVE(listing, link);
+    TAILQ_REMOVE(&listing->listings->all, listing, link);
     listing->source.release(listing->source.context);
-    free_listing(listing);
+    evbuffer_free(listing->body);
+    free(listing);
 }
 
 static void on_gone(void *context)
@@ -66,10 +62,12 @@ void listings_free(struct listings **listings)
     struct listing *listing;
     if (old == NULL)
         return;
-    while ((listing = LIST_FIRST(&old->all)) != NULL) {
+    while ((listing = TAILQ_FIRST(&old->all)) != NULL) {
         control_unwatch(&listing->watcher);
         end(listing);
     }
+    if (old->turn != NULL)
+        event_free(old->turn);
     free(old);
     *listings = NULL;
 }
@@ -91,56 +89,65 @@ static void send_all(struct listing *listing)
 {
     evbuffer_add(listing->body, "]}", 2);
     control_unwatch(&listing->watcher);
-    evhttp_add_header(evhttp_request_get_output_headers(listing->watcher.request),
-                      "Content-Type", "application/json");
+    evhttp_add_header(evhttp_request_get_output_headers(listing->watcher.request), "Content-Type",
+                      "application/json");
     evhttp_send_reply(listing->watcher.request, 200, NULL, listing->body);
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *context)
+/* One piece of it. */
+static void work_on(struct listing *listing)
 {
-    static const struct timeval at_once = {0, 0};
-    struct listing *listing = context;
+    struct listings *listings = listing->listings;
     int64_t until_ns = clock_monotonic_ns() + PIECE_NS;
-    (void)fd;
-    (void)what;
     while (add_item(listing)) {
         if (clock_monotonic_ns() < until_ns)
             continue;
-        event_add(listing->turn, &at_once); /* a timer, so that sockets are looked at before */
+        TAILQ_REMOVE(&listings->all, listing, link);
+        TAILQ_INSERT_TAIL(&listings->all, listing, link);
         return;
     }
     send_all(listing);
     end(listing);
 }
 
-static struct listing *make_listing(struct listings *listings)
+/* By a timer that is due at once, so that the loop looks at its sockets before each turn. */
+static void go_on(struct listings *listings)
 {
-    struct listing *listing = calloc(1, sizeof(*listing));
-    if (listing == NULL)
-        return NULL;
-    listing->body = evbuffer_new();
-    listing->turn = event_new(listings->base, -1, 0, on_turn, listing);
-    if (listing->body != NULL && listing->turn != NULL)
-        return listing;
-    free_listing(listing);
-    return NULL;
+    static const struct timeval at_once = {0, 0};
+    if (!TAILQ_EMPTY(&listings->all))
+        event_add(listings->turn, &at_once);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *context)
+{
+    struct listings *listings = context;
+    (void)fd;
+    (void)what;
+    if (!TAILQ_EMPTY(&listings->all))
+        work_on(TAILQ_FIRST(&listings->all));
+    go_on(listings);
 }
 
 void listing_start(struct listings *listings, struct evhttp_request *request,
                    const struct listing_source *source)
 {
-    struct listing *listing = make_listing(listings);
-    if (listing == NULL) {
+    struct listing *listing = calloc(1, sizeof(*listing));
+    if (listing == NULL || (listing->body = evbuffer_new()) == NULL) {
+        free(listing);
         source->release(source->context);
         control_send_error(request, 500, "out of memory");
         return;
     }
+    bool alone = TAILQ_EMPTY(&listings->all);
+    listing->listings = listings;
     listing->watcher = (struct control_watcher){request, on_gone, listing};
     listing->source = *source;
-    LIST_INSERT_HEAD(&listings->all, listing, link);
+    TAILQ_INSERT_TAIL(&listings->all, listing, link);
     evbuffer_add_printf(listing->body, "{\"%s\":[", source->name);
     control_watch(&listing->watcher);
-    on_turn(-1, 0, listing);
+    if (alone)
+        work_on(listing);
+    go_on(listings);
 }
 
 char *listing_text(json_t *object)

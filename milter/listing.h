@@ -2,8 +2,8 @@
  * Long answers of the control socket: {"name":[item,item,…]}, made in pieces.
  *
  * Two thousand transfers as JSON are a tenth of a second of work, and Postfix would wait for it.
- * So an answer is made for about a millisecond at a time, and the loop turns to its other work
- * in between. Runs on the event loop's thread.
+ * So answers are made for about a millisecond at a time, in turn, however many there are, and the
+ * loop does its other work in between. Runs on the event loop's thread.
  */
 #ifndef BDAT_LISTING_H
 #define BDAT_LISTING_H

@@ -36,11 +36,11 @@ struct log {
     pthread_cond_t filled;   /* there is something to write */
     pthread_cond_t finished; /* all is written, or the thread has ended */
     struct log_ring *ring;
-    bool started;  /* the thread writes, else whoever logs */
-    bool urgent;   /* a warning or an error waits */
+    bool started; /* the thread writes, else whoever logs */
+    bool urgent;  /* a warning or an error waits */
     bool flushing;
     bool closing;
-    bool done;     /* the thread has ended */
+    bool done; /* the thread has ended */
     uint64_t lost;
     uint64_t lost_said;
     pthread_t thread;
@@ -131,8 +131,8 @@ static void say_what_was_lost(struct log *log)
         return;
     snprintf(text, sizeof(text), "log: %llu messages were lost: the log takes them too slowly",
              (unsigned long long)(log->lost - log->lost_said));
-    if (log_ring_put(log->ring, LOG_LEVEL_WARNING, (enum log_target)atomic_load(&log->target),
-                     text, NULL, 0))
+    if (log_ring_put(log->ring, LOG_LEVEL_WARNING, (enum log_target)atomic_load(&log->target), text,
+                     NULL, 0))
         log->lost_said = log->lost;
 }
 

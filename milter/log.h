@@ -78,8 +78,8 @@ struct log_field {
 
 #define LOG_FIELDS_MAX 12
 
-/* The same with up to LOG_FIELDS_MAX journal fields, which other targets leave out. When the journal does not
- * take a message it goes to standard error. */
+/* The same with up to LOG_FIELDS_MAX journal fields, which other targets leave out. When the
+ * journal does not take a message it goes to standard error. */
 void log_write_fields(struct log *log, enum log_level level, const struct log_field *fields,
                       size_t field_count, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

@@ -9,7 +9,7 @@
 
 /* What stands before an entry's strings, each "NAME=value" and a NUL. */
 struct header {
-    alignas(16) uint32_t size; /* of the entry, header and padding included; 0 = skip to the start */
+    alignas(16) uint32_t size; /* of the entry with header and padding; 0 = skip to the start */
     uint32_t count;
     uint32_t level;
     uint32_t target;

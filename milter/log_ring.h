@@ -23,9 +23,9 @@ struct log_ring;
 struct log_entry {
     enum log_level level;
     enum log_target target;
-    size_t count;                            /* of `fields` */
-    const char *fields[LOG_FIELDS_MAX + 1];  /* "NAME=value"; the first one is MESSAGE */
-    const char *text;                        /* the value of MESSAGE */
+    size_t count;                           /* of `fields` */
+    const char *fields[LOG_FIELDS_MAX + 1]; /* "NAME=value"; the first one is MESSAGE */
+    const char *text;                       /* the value of MESSAGE */
 };
 
 /* A ring of that many octets, rounded up. NULL when memory is short. */

@@ -88,8 +88,7 @@ static void write_sessions(FILE *out, const struct app *app)
     begin(out, COUNTER, "sessions_total",
           "SMTP sessions that are over, by how they sent their messages.");
     for (int i = 0; i < SESSION_MODES; i++)
-        add(out, "sessions_total", "mode", session_mode_name((enum session_mode)i),
-            counts.over[i]);
+        add(out, "sessions_total", "mode", session_mode_name((enum session_mode)i), counts.over[i]);
     write_one(out, GAUGE, "sessions_active", "SMTP sessions now.", counts.active);
     write_one(out, COUNTER, "unverified_sessions_total",
               "SMTP sessions with a message that could not be checked.", counts.unverified);

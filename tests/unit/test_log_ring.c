@@ -1,4 +1,4 @@
-/* The log's ring: what goes in comes out, in order, against a plain list; and it takes all it can. */
+/* The log's ring: what goes in comes out, in order, against a plain list; it takes all it can. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,8 +40,8 @@ static bool put(struct log_ring *ring, const struct made *made)
 
 static void check(struct log_ring *ring, const struct made *made)
 {
-    static const char *const fields[] = {"BDAT_QUEUE_ID=4XyZ", "BDAT_CLIENT=",
-                                         "BDAT_VERDICT=match"};
+    static const char *const fields[] = {"BDAT_QUEUE_ID=4XyZ",
+                                         "BDAT_CLIENT=", "BDAT_VERDICT=match"};
     struct log_entry entry;
     char text[600];
     make_text(made, text);
