@@ -39,7 +39,7 @@ sub start_daemon ($suppressed = 0) {
     my $file = $place->folder . '/state.db';
     my @fill = (program('bench/fill-store'), $file, $suppressed);
     croak "@fill failed" if $suppressed > 0 && system(@fill) != 0;
-    return MailTest::Daemon->new(postfix => $place);
+    return MailTest::Daemon->new(postfix => $place, config => {mta => '"postfix"'});
 }
 
 sub sockets_of ($daemon) {
