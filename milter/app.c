@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include <event2/event.h>
-#include <event2/thread.h>
 
 #include "milter/clock.h"
 #include "milter/control.h"
@@ -185,11 +184,9 @@ static void tell_status(const struct app *app)
     notify_status(app->sessions, app->recorder, app->suppression, find_trouble(app, &store));
 }
 
-static void on_sweep(evutil_socket_t fd, short what, void *context)
+static void on_sweep(void *context)
 {
     struct app *app = context;
-    (void)fd;
-    (void)what;
     sessions_sweep(app->sessions);
     if (!filter_is_running()) {
         log_write(app->log, LOG_LEVEL_ERROR, "libmilter has stopped; ending, to be started anew");
@@ -199,28 +196,23 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
     tell_status(app);
 }
 
-static void on_settle(evutil_socket_t fd, short what, void *context)
+static void on_settle(void *context)
 {
     struct app *app = context;
-    (void)fd;
-    (void)what;
     sessions_settle(app->sessions);
 }
 
 static void want_settle(void *context)
 {
-    static const struct timeval soon = {0, SESSIONS_SETTLE_MS * 1000};
     struct app *app = context;
-    event_base_once(app->base, -1, EV_TIMEOUT, on_settle, app, &soon);
+    ticker_arm(app->tickers[TICKER_SETTLE], SESSIONS_SETTLE_MS);
 }
 
-static void on_suppression_sweep(evutil_socket_t fd, short what, void *context)
+static void on_suppression_sweep(void *context)
 {
     struct app *app = context;
     struct suppression_change change = {0};
     size_t budget = 1000 + suppression_counts(app->suppression).clients / 100;
-    (void)fd;
-    (void)what;
     while (suppression_sweep(app->suppression, &budget, clock_wall_ms() / 1000, &change))
         if (change.save)
             save_client(app, &change);
@@ -233,10 +225,8 @@ static void on_suppression_sweep(evutil_socket_t fd, short what, void *context)
     app->resync_cursor = more ? cursor + 1 : 0;
 }
 
-static void on_watchdog(evutil_socket_t fd, short what, void *context)
+static void on_watchdog(void *context)
 {
-    (void)fd;
-    (void)what;
     (void)context;
     notify_alive();
 }
@@ -256,28 +246,38 @@ static void on_stop(evutil_socket_t fd, short what, void *context)
     event_base_loopbreak(app->base);
 }
 
-static int add_event(struct app *app, evutil_socket_t fd, short what, event_callback_fn callback,
-                     int64_t interval_ms)
+static int add_signal(struct app *app, int number, event_callback_fn callback)
 {
-    struct timeval interval = {interval_ms / 1000, (interval_ms % 1000) * 1000};
-    struct event *event = event_new(app->base, fd, what | EV_PERSIST, callback, app);
+    struct event *event = evsignal_new(app->base, number, callback, app);
     if (event == NULL)
         return -1;
-    app->events[app->event_count++] = event;
-    return event_add(event, interval_ms > 0 ? &interval : NULL);
+    app->signals[app->signal_count++] = event;
+    return event_add(event, NULL);
 }
 
-static int open_events(struct app *app)
+static int open_signals(struct app *app)
 {
-    int result = 0;
-    result |= add_event(app, SIGHUP, EV_SIGNAL, on_hangup, 0);
-    result |= add_event(app, SIGTERM, EV_SIGNAL, on_stop, 0);
-    result |= add_event(app, SIGINT, EV_SIGNAL, on_stop, 0);
-    result |= add_event(app, -1, 0, on_sweep, SWEEP_SECONDS * 1000);
-    result |= add_event(app, -1, 0, on_suppression_sweep, SUPPRESSION_SWEEP_SECONDS * 1000);
+    if (add_signal(app, SIGHUP, on_hangup) != 0 || add_signal(app, SIGTERM, on_stop) != 0)
+        return -1;
+    return add_signal(app, SIGINT, on_stop);
+}
+
+static int open_tickers(struct app *app)
+{
+    static void (*const ticks[TICKER_COUNT])(void *context) = {
+        [TICKER_SWEEP] = on_sweep,
+        [TICKER_SUPPRESSION] = on_suppression_sweep,
+        [TICKER_SETTLE] = on_settle,
+        [TICKER_WATCHDOG] = on_watchdog,
+    };
+    for (size_t i = 0; i < TICKER_COUNT; i++)
+        if ((app->tickers[i] = ticker_new(app->base, ticks[i], app)) == NULL)
+            return -1;
+    ticker_run(app->tickers[TICKER_SWEEP], SWEEP_SECONDS * 1000);
+    ticker_run(app->tickers[TICKER_SUPPRESSION], SUPPRESSION_SWEEP_SECONDS * 1000);
     if (notify_watchdog_ms() > 0)
-        result |= add_event(app, -1, 0, on_watchdog, notify_watchdog_ms() / 2);
-    return result;
+        ticker_run(app->tickers[TICKER_WATCHDOG], notify_watchdog_ms() / 2);
+    return 0;
 }
 
 /* ---- sockets and privileges ---- */
@@ -391,7 +391,9 @@ static int open_services(struct app *app, char *error, size_t error_size)
     app->control = control_new(app, app->fds[SOCKET_CONTROL]);
     if (app->tables == NULL || app->policy == NULL || app->control == NULL)
         return -1;
-    return open_events(app);
+    if (open_signals(app) != 0)
+        return -1;
+    return open_tickers(app);
 }
 
 static int open_filter(struct app *app, char *error, size_t error_size)
@@ -420,14 +422,25 @@ static int open_filter(struct app *app, char *error, size_t error_size)
     return 0;
 }
 
+/* No other thread calls libevent (inbox.h), so its locks are left out. */
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    if (config == NULL)
+        return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 int app_open(struct app *app, char *error, size_t error_size)
 {
     app->started_ms = clock_monotonic_ms();
     app->started_wall_ms = clock_wall_ms();
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors(app->log);
-    evthread_use_pthreads();
-    app->base = event_base_new();
+    app->base = new_base();
     if (app->base == NULL) {
         snprintf(error, error_size, "no event loop: %s", strerror(errno));
         return -1;
@@ -457,9 +470,9 @@ void app_close(struct app *app)
         log_flush(app->log);
         _exit(EXIT_FAILURE); /* a callback is stuck: nothing may be freed below it */
     }
-    for (size_t i = 0; i < app->event_count; i++)
-        event_free(app->events[i]);
-    app->event_count = 0;
+    for (size_t i = 0; i < app->signal_count; i++)
+        event_free(app->signals[i]);
+    app->signal_count = 0;
     control_free(&app->control);
     tables_free(&app->tables);
     policy_free(&app->policy);
@@ -467,6 +480,8 @@ void app_close(struct app *app)
         inbox_drain(app->inbox);
     store_close(&app->store, STORE_TIMEOUT_MS);
     inbox_free(&app->inbox);
+    for (size_t i = 0; i < TICKER_COUNT; i++)
+        ticker_free(&app->tickers[i]);
     sessions_free(&app->sessions);
     suppression_free(&app->suppression);
     recorder_free(&app->recorder);

@@ -22,6 +22,7 @@
 #include "milter/store.h"
 #include "milter/suppression.h"
 #include "milter/tables.h"
+#include "milter/ticker.h"
 
 struct event;
 struct event_base;
@@ -29,6 +30,9 @@ struct control;
 
 /* The sockets, in the order of their listeners. */
 enum app_socket { SOCKET_MILTER, SOCKET_TABLES, SOCKET_POLICY, SOCKET_CONTROL, SOCKET_COUNT };
+
+/* What the loop does by the clock. */
+enum app_ticker { TICKER_SWEEP, TICKER_SUPPRESSION, TICKER_SETTLE, TICKER_WATCHDOG, TICKER_COUNT };
 
 /* What came of the last try to load the configuration. */
 struct load_outcome {
@@ -60,8 +64,9 @@ struct app {
     struct listener_place places[SOCKET_COUNT];
     int fds[SOCKET_COUNT];
     size_t resync_cursor;
-    struct event *events[8]; /* timers and signals */
-    size_t event_count;
+    struct event *signals[3];
+    size_t signal_count;
+    struct ticker *tickers[TICKER_COUNT];
     bool failed;             /* the loop ended because something of ours broke */
 };
 

@@ -31,6 +31,7 @@ struct peer {
     uint64_t id;
     pid_t pid;
     int fd;
+    bool idle;    /* `readable` waits for a new request, without a timeout */
     bool closing; /* when all is sent */
     bool broken;  /* at once */
     char *input;  /* a half request; NULL for an idle peer */
@@ -141,21 +142,21 @@ static bool is_over(const struct peer *peer)
     return peer->broken || (peer->closing && peer->output_length == 0);
 }
 
+/* Waits for what is due next: room for the answer, the rest of a request, or a new request. An
+ * idle peer's event stays as it is from one request to the next. */
 static void update_events(struct peer *peer)
 {
     static const struct timeval patience = {HALF_REQUEST_SECONDS, 0};
     if (peer->output_length > 0) {
         event_del(peer->readable);
         event_add(peer->writable, &patience);
-        return;
-    }
-    if (peer->input_length > 0) {
+    } else if (peer->input_length > 0) {
         event_add(peer->readable, &patience);
-    } else if (!event_pending(peer->readable, EV_READ, NULL) ||
-               event_pending(peer->readable, EV_TIMEOUT, NULL)) {
+    } else if (!peer->idle) {
         event_del(peer->readable);
         event_add(peer->readable, NULL);
     }
+    peer->idle = peer->output_length == 0 && peer->input_length == 0;
 }
 
 static void take_input(struct peer *peer, size_t length)
@@ -288,6 +289,7 @@ static bool add_peer(struct service *service, int fd)
         free(peer);
         return false;
     }
+    peer->idle = true;
     LIST_INSERT_HEAD(&service->peers, peer, link);
     service->connections++;
     return true;

@@ -1,5 +1,6 @@
 #include "milter/smtp_command.h"
 
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -7,30 +8,30 @@
 #define OCTETS_MAX ((uint64_t)INT64_MAX)
 
 struct verb_row {
-    const char *name;
+    struct slice name;
     enum smtp_verb verb;
 };
+
+#define VERB(text, number) {{text, sizeof(text) - 1}, SMTP_VERB_##number}
 
 /* The verbs Postfix knows, those of the IANA registry of SMTP extensions, and a few private
  * ones that clients are known to send: none of them is message text. */
 static const struct verb_row verbs[] = {
-    {"AUTH", SMTP_VERB_AUTH},     {"BDAT", SMTP_VERB_BDAT},
-    {"DATA", SMTP_VERB_DATA},     {"EHLO", SMTP_VERB_EHLO},
-    {"HELO", SMTP_VERB_HELO},     {"MAIL", SMTP_VERB_MAIL},
-    {"NOOP", SMTP_VERB_NOOP},     {"QUIT", SMTP_VERB_QUIT},
-    {"RCPT", SMTP_VERB_RCPT},     {"RSET", SMTP_VERB_RSET},
-    {"STARTTLS", SMTP_VERB_STARTTLS}, {"XCLIENT", SMTP_VERB_XCLIENT},
-    {"ATRN", SMTP_VERB_OTHER},    {"BURL", SMTP_VERB_OTHER},
-    {"ETRN", SMTP_VERB_OTHER},    {"EXPN", SMTP_VERB_OTHER},
-    {"HELP", SMTP_VERB_OTHER},    {"LHLO", SMTP_VERB_OTHER},
-    {"SAML", SMTP_VERB_OTHER},    {"SEND", SMTP_VERB_OTHER},
-    {"SOML", SMTP_VERB_OTHER},    {"TURN", SMTP_VERB_OTHER},
-    {"VERB", SMTP_VERB_OTHER},    {"VRFY", SMTP_VERB_OTHER},
-    {"XFORWARD", SMTP_VERB_OTHER}, {"XADR", SMTP_VERB_OTHER},
-    {"XCIR", SMTP_VERB_OTHER},    {"XEXCH50", SMTP_VERB_OTHER},
-    {"XGEN", SMTP_VERB_OTHER},    {"XQUE", SMTP_VERB_OTHER},
-    {"XSTA", SMTP_VERB_OTHER},    {"XTRN", SMTP_VERB_OTHER},
-    {"X-EXPS", SMTP_VERB_OTHER},  {"X-LINK2STATE", SMTP_VERB_OTHER},
+    VERB("AUTH", AUTH), VERB("BDAT", BDAT), VERB("DATA", DATA), VERB("EHLO", EHLO),
+    VERB("HELO", HELO), VERB("MAIL", MAIL), VERB("NOOP", NOOP), VERB("QUIT", QUIT),
+    VERB("RCPT", RCPT), VERB("RSET", RSET), VERB("STARTTLS", STARTTLS), VERB("XCLIENT", XCLIENT),
+    VERB("ATRN", OTHER), VERB("BURL", OTHER), VERB("ETRN", OTHER), VERB("EXPN", OTHER),
+    VERB("HELP", OTHER), VERB("LHLO", OTHER), VERB("SAML", OTHER), VERB("SEND", OTHER),
+    VERB("SOML", OTHER), VERB("TURN", OTHER), VERB("VERB", OTHER), VERB("VRFY", OTHER),
+    VERB("XFORWARD", OTHER), VERB("XADR", OTHER), VERB("XCIR", OTHER), VERB("XEXCH50", OTHER),
+    VERB("XGEN", OTHER), VERB("XQUE", OTHER), VERB("XSTA", OTHER), VERB("XTRN", OTHER),
+    VERB("X-EXPS", OTHER), VERB("X-LINK2STATE", OTHER),
+};
+
+/* Characters that next_token() and skip_quoted() must look at; all others are just text. */
+static const bool is_special[UCHAR_MAX + 1] = {
+    [' '] = true, ['\t'] = true, ['\n'] = true, ['\v'] = true, ['\f'] = true, ['\r'] = true,
+    ['<'] = true, ['>'] = true,  ['"'] = true,  ['\\'] = true, [':'] = true,
 };
 
 /* What parts words for Postfix: isspace() of the C locale. */
@@ -39,9 +40,22 @@ static bool is_blank(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* True if these are the same letter, in either case, or the same other character. Of characters
+ * that are no letters it may say so in error. */
+static bool may_be_same(char a, char b)
+{
+    return ((a ^ b) & ~0x20) == 0;
+}
+
+static bool slices_are_same(struct slice a, struct slice b)
+{
+    return a.length == b.length && a.length > 0 && may_be_same(a.text[0], b.text[0]) &&
+           strncasecmp(a.text, b.text, a.length) == 0;
+}
+
 static bool slice_is(struct slice word, const char *text)
 {
-    return word.length == strlen(text) && strncasecmp(word.text, text, word.length) == 0;
+    return slices_are_same(word, (struct slice){text, strlen(text)});
 }
 
 static bool slice_starts(struct slice word, const char *text)
@@ -58,6 +72,8 @@ static size_t skip_quoted(struct slice text, size_t at, bool *broken)
     bool quoted = brackets == 0;
     for (at++; at < text.length; at++) {
         char c = text.text[at];
+        if (!is_special[(unsigned char)c])
+            continue;
         if (c == '\\')
             at++;
         else if (c == '"')
@@ -83,8 +99,14 @@ static struct slice next_token(struct slice *rest, bool *broken)
         at++;
     struct slice text = {rest->text + at, rest->length - at};
     struct slice word = {text.text, 0};
-    for (at = 0; at < text.length && !is_blank(text.text[at]);) {
+    for (at = 0; at < text.length;) {
         char c = text.text[at];
+        if (!is_special[(unsigned char)c]) {
+            word.length = ++at;
+            continue;
+        }
+        if (is_blank(c))
+            break;
         if (c == '<' || c == '"') {
             at = skip_quoted(text, at, broken);
             continue;
@@ -129,7 +151,7 @@ static bool parse_octets(struct slice word, uint64_t *octets)
 static enum smtp_verb find_verb(struct slice word)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (slice_is(word, verbs[i].name))
+        if (slices_are_same(word, verbs[i].name))
             return verbs[i].verb;
     return SMTP_VERB_NONE;
 }
@@ -224,7 +246,7 @@ const char *smtp_verb_name(enum smtp_verb verb)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (verbs[i].verb == verb && verb != SMTP_VERB_OTHER)
-            return verbs[i].name;
+            return verbs[i].name.text;
     return "";
 }
 
