@@ -6,6 +6,7 @@ use v5.36;
 use Carp qw(croak);
 use JSON::PP ();
 use MailTest::Control;
+use MailTest::Held;
 use MailTest::Place qw(program read_file write_file);
 use MailTest::Process;
 use MailTest::Wait qw(wait_until);
@@ -16,6 +17,7 @@ use MailTest::Wait qw(wait_until);
 #   env     environment, for instance sanitizer options
 #   wrap    what runs it: a command that ends in exec of its arguments
 #   stderr  where standard error goes, if not to the log
+#   held    1: the sockets are ours and passed to it, as a service manager does
 #   start   0: only write the configuration
 sub new ($class, %opt) {
     my $postfix = $opt{postfix};
@@ -34,8 +36,18 @@ sub new ($class, %opt) {
     }, $class;
     $self->{control} = MailTest::Control->new($self->{socket});
     $self->configure(%{$opt{config} // {}});
+    $self->{held} = $self->hold_sockets if $opt{held};
     $self->start if $opt{start} // 1;
     return $self;
+}
+
+sub hold_sockets ($self) {
+    my $sockets = $self->{postfix}->socket_folder;
+    return MailTest::Held->new(
+        group => 'postfix',
+        control => $self->{socket},
+        map { $_ => "$sockets/$_.sock" } qw(milter tables policy),
+    );
 }
 
 sub defaults ($self) {
@@ -58,6 +70,16 @@ sub configure ($self, %config) {
     write_file($self->{file}, join '', map { "$_ = $all{$_};\n" } grep { defined $all{$_} } sort keys %all);
 }
 
+# Adds this text to the file as it is; the next configure() takes it away.
+sub append_config ($self, $text) {
+    write_file($self->{file}, read_file($self->{file}) . "$text\n");
+}
+
+# True for a build that watches memory, arithmetic or threads: slow, and large.
+sub is_sanitized () {
+    return scalar read_file(program('milter/bdat-milter')) =~ /__[at]san_init/;
+}
+
 sub config_file ($self) { $self->{file} }
 sub tables_socket ($self) { $self->{postfix}->socket_folder . '/tables.sock' }
 sub control_socket ($self) { $self->{socket} }
@@ -70,6 +92,7 @@ sub start ($self) {
         command => [@{$self->{wrap}}, program('milter/bdat-milter'), '-f', '-c', $self->{file}],
         stderr => $self->{stderr},
         env => $self->{env},
+        prepare => $self->{held} && sub { $self->{held}->pass },
     );
     wait_until('the daemon to be ready', sub {
         croak "the daemon ended at its start:\n" . $self->log_text if !$self->{process}->running;

@@ -10,7 +10,7 @@ use MailTest::Wait qw(wait_until);
 my %alive;    # pid => object; what END has to end
 
 # start(command => [...], stdin => FILE, stdout => FILE, stderr => FILE, env => {...}, stop_signal => "TERM",
-# leads_session => 1): runs the command in a process group of its own. A program that calls
+# prepare => CODE, leads_session => 1): runs the command in a process group of its own. A program that calls
 # setsid(2) itself, as master(8) does, must not lead a group before: leads_session.
 sub start ($class, %opt) {
     my $pid = fork // die "fork: $!";
@@ -23,6 +23,7 @@ sub start ($class, %opt) {
         open STDIN, '<', $opt{stdin} // '/dev/null' or die "stdin: $!";
         open STDOUT, '>>', $opt{stdout} // '/dev/null' or die "stdout: $!";
         open STDERR, '>>', $opt{stderr} // '/dev/null' or die "stderr: $!";
+        $opt{prepare}->() if $opt{prepare};
         exec { $opt{command}[0] } @{$opt{command}} or POSIX::_exit(127);
     }
     my $self = bless {pid => $pid, owner => $$, stop_signal => $opt{stop_signal} // 'TERM'}, $class;
