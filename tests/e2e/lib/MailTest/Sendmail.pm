@@ -128,7 +128,7 @@ sub write_config ($self) {
     croak "m4: status $status: " . read_file("$folder/m4.log") if $status;
 }
 
-# Waits until a whole session has gone by, so that its filter has met it for sure.
+# Waits until a whole session has gone by.
 sub start ($self) {
     $self->{process} = MailTest::Process->start(
         command => [$self->{program}, '-bD', '-C', $self->{config},
