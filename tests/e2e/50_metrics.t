@@ -182,6 +182,13 @@ subtest 'alert rules' => sub {
     asks_for_what_is_there($text =~ s/^ *#.*$//gmr, 'rules');
 };
 
+subtest 'manual' => sub {
+    my ($section) = read_file(source_folder() . '/doc/bdat-milter.8') =~ /^\.Sh METRICS\n(.*?)^\.Sh /ms;
+    my @named = sort(($section // '') =~ /^\.It Li (\w+)/mg);
+    my @exported = sort $daemon->metrics_text =~ /^# TYPE bdat_milter_(\w+)/mg;
+    is_deeply(\@named, \@exported, 'names each metric, and no other');
+};
+
 subtest 'dashboard' => sub {
     my $dashboard = JSON::PP::decode_json(read_file("$contrib/grafana/bdat-milter.json"));
     my @exprs = map { $_->{expr} } @{$dashboard->{annotations}{list}},
