@@ -45,6 +45,7 @@ void joins_free(struct joins **joins)
         return;
     for (size_t i = 0; i < BUCKETS; i++)
         while (!LIST_EMPTY(&old->buckets[i]))
+            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): LIST_REMOVE() has moved the head on
             free_join(LIST_FIRST(&old->buckets[i]));
     pthread_mutex_destroy(&old->lock);
     free(old);

@@ -184,6 +184,7 @@ int main(int argc, char **argv)
         app.config_path = path;
     if (!invocation.foreground && (ready_fd = go_into_background()) < 0) {
         fprintf(stderr, "bdat-milter: cannot go into the background: %s\n", strerror(errno));
+        free(path);
         return EXIT_FAILURE;
     }
     app.log = log_open("bdat-milter", app.settings->log_target, app.settings->log_level);

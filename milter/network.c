@@ -138,7 +138,7 @@ static const char *shown(const char *text, char copy[NETWORK_TEXT_SIZE])
 {
     size_t i = 0;
 
-    for (; text[i] != '\0' && i < NETWORK_TEXT_SIZE - 1; i++)
+    for (; i < NETWORK_TEXT_SIZE - 1 && text[i] != '\0'; i++)
         copy[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     copy[i] = '\0';
     return copy;

@@ -363,6 +363,7 @@ void service_free(struct service **service)
         return;
     struct peer *peer;
     while ((peer = LIST_FIRST(&old->peers)) != NULL)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): LIST_REMOVE() has moved the head on
         close_peer(peer, NULL);
     if (old->acceptable != NULL)
         event_free(old->acceptable);

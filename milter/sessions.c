@@ -103,6 +103,7 @@ static void take_settings(struct session *session, const struct settings *settin
         session->settings = settings_ref(settings);
     }
     session->rules = (struct conversation_rules){
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there always is a snapshot
         .guard = settings->guard_enabled,
         .max_chunks = settings->limits.max_chunks,
         .max_chunk = settings->limits.max_chunk,

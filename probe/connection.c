@@ -107,7 +107,7 @@ void connection_free(struct connection **connection)
 
 void connection_local_literal(const struct connection *connection, char *buffer, size_t size)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof(address);
     char text[INET6_ADDRSTRLEN] = "127.0.0.1";
     if (getsockname(connection->fd, (struct sockaddr *)&address, &length) != 0)
