@@ -1,5 +1,6 @@
 #include "milter/policy_request.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static const char *const state_names[POLICY_STATE_COUNT] = {
@@ -40,36 +41,50 @@ static int64_t parse_instance(struct slice text)
     return pid <= INT32_MAX ? pid : 0;
 }
 
-static bool is(struct slice text, const char *word)
+static bool is(struct slice text, const char *word, size_t length)
 {
-    return text.length == strlen(word) && memcmp(text.text, word, text.length) == 0;
+    return text.length == length && memcmp(text.text, word, length) == 0;
+}
+
+/* For a literal, whose length the compiler knows. */
+#define IS(text, word) is(text, "" word, sizeof(word) - 1)
+
+/* The attributes that are taken as they are, and where to. */
+static const struct text_row {
+    struct slice name;
+    size_t offset;
+} texts[] = {
+#define TEXT(name) {{#name, sizeof(#name) - 1}, offsetof(struct policy_request, name)}
+    TEXT(queue_id), TEXT(client_address), TEXT(client_name),
+    TEXT(helo_name), TEXT(sender), TEXT(instance),
+#undef TEXT
+};
+
+static bool take_text(struct slice name, struct slice value, struct policy_request *request)
+{
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (is(name, texts[i].name.text, texts[i].name.length)) {
+            memcpy((char *)request + texts[i].offset, &value, sizeof(value));
+            return true;
+        }
+    }
+    return false;
 }
 
 static void take_attribute(struct slice name, struct slice value, struct policy_request *request)
 {
-    const struct {
-        const char *name;
-        struct slice *target;
-    } texts[] = {
-        {"queue_id", &request->queue_id},       {"client_address", &request->client_address},
-        {"client_name", &request->client_name}, {"helo_name", &request->helo_name},
-        {"sender", &request->sender},           {"instance", &request->instance},
-    };
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (is(name, texts[i].name)) {
-            *texts[i].target = value;
-            return;
-        }
-    }
-    if (is(name, "size")) {
+    if (take_text(name, value, request))
+        return;
+    if (IS(name, "size")) {
         request->has_size = value.length > 0;
         request->size = parse_number(value);
-    } else if (is(name, "recipient_count")) {
+    } else if (IS(name, "recipient_count")) {
         request->recipient_count = parse_number(value);
-    } else if (is(name, "protocol_state")) {
-        for (int state = POLICY_STATE_DATA; state < POLICY_STATE_COUNT; state++)
-            if (is(value, state_names[state]))
-                request->state = (enum policy_state)state;
+    } else if (IS(name, "protocol_state")) {
+        if (IS(value, "DATA"))
+            request->state = POLICY_STATE_DATA;
+        else if (IS(value, "END-OF-MESSAGE"))
+            request->state = POLICY_STATE_END_OF_MESSAGE;
     }
 }
 
