@@ -14,6 +14,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 
 #include "milter/app.h"
 #include "milter/clock.h"
@@ -34,6 +35,9 @@
 
 /* A peer that says nothing is given up after this, seconds. */
 #define IDLE_SECONDS 60
+
+/* How long a full house waits, seconds. */
+#define ACCEPT_PAUSE_SECONDS 1
 
 struct control {
     struct app *app;
@@ -419,6 +423,24 @@ static void on_request(struct evhttp_request *request, void *context)
     evhttp_clear_headers(&call.query);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    evconnlistener_enable(context);
+}
+
+/* No descriptor is left: a pause, or libevent would try again at once, for ever. What is amiss is
+ * in the log: tables and policy service have no descriptor either. */
+static void on_accept_error(struct evconnlistener *listener, void *http)
+{
+    static const struct timeval pause = {ACCEPT_PAUSE_SECONDS, 0};
+    struct event_base *base = evconnlistener_get_base(listener);
+    (void)http;
+    if (event_base_once(base, -1, EV_TIMEOUT, on_resume, listener, &pause) == 0)
+        evconnlistener_disable(listener);
+}
+
 static bool open_parts(struct control *control, struct app *app, int listen_fd)
 {
     control->http = evhttp_new(app->base);
@@ -427,7 +449,11 @@ static bool open_parts(struct control *control, struct app *app, int listen_fd)
     if (control->http == NULL || control->listings == NULL || control->follows == NULL)
         return false;
     control->bound = evhttp_accept_socket_with_handle(control->http, listen_fd);
-    return control->bound != NULL;
+    if (control->bound == NULL)
+        return false;
+    evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(control->bound),
+                                on_accept_error);
+    return true;
 }
 
 struct control *control_new(struct app *app, int listen_fd)

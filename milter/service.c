@@ -13,6 +13,8 @@
 
 #include <event2/event.h>
 
+#include "milter/clock.h"
+
 /* Octets read per wake-up of a peer; also the size of the buffer all peers share. */
 #define READ_SIZE 65536
 
@@ -22,6 +24,9 @@
 /* How long a peer may leave a request half sent, and how long a full house waits, seconds. */
 #define HALF_REQUEST_SECONDS 100
 #define ACCEPT_PAUSE_SECONDS 1
+
+/* The log says so often that descriptors are out. */
+#define COMPLAINT_INTERVAL_MS (10 * 1000)
 
 struct peer {
     struct service *service;
@@ -47,7 +52,8 @@ struct service {
     struct event_base *base;
     struct event *acceptable;
     struct event *resume;
-    int reserve_fd; /* given up to tell one more peer that the house is full */
+    int reserve_fd; /* given up to tell peers that the house is full */
+    int64_t next_complaint_ms;
     size_t connections;
     uint64_t total;
     LIST_HEAD(, peer) peers;
@@ -295,20 +301,26 @@ static bool add_peer(struct service *service, int fd)
     return true;
 }
 
-/* No descriptor is left: the next peer is taken with the reserve and closed, so that it learns
- * at once (Postfix then retries or answers 421) instead of waiting; then a pause. */
+/* No descriptor is left: all who wait are taken with the reserve and closed, so that they learn at
+ * once (Postfix then retries or answers 421) instead of waiting; then a pause. */
 static void turn_away(struct service *service)
 {
     static const struct timeval pause = {ACCEPT_PAUSE_SECONDS, 0};
-    log_write(service->options.log, LOG_LEVEL_ERROR,
-              "%s: out of file descriptors with %zu connections; raise LimitNOFILE",
-              service->options.name, service->connections);
-    if (service->reserve_fd >= 0) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms >= service->next_complaint_ms) {
+        service->next_complaint_ms = now_ms + COMPLAINT_INTERVAL_MS;
+        log_write(service->options.log, LOG_LEVEL_ERROR,
+                  "%s: out of file descriptors with %zu connections; raise LimitNOFILE",
+                  service->options.name, service->connections);
+    }
+    for (int i = 0; i < ACCEPT_BATCH && service->reserve_fd >= 0; i++) {
         close(service->reserve_fd);
         int fd = accept4(service->options.listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
             close(fd);
         service->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            break;
     }
     event_del(service->acceptable);
     event_add(service->resume, &pause);
@@ -335,6 +347,8 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
     struct service *service = context;
     (void)fd;
     (void)what;
+    if (service->reserve_fd < 0)
+        service->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     event_add(service->acceptable, NULL);
 }
 

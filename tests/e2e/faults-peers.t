@@ -101,7 +101,11 @@ my %sayings = (
 # Few descriptors, many clients. The daemon says what to raise, turns peers away without spinning,
 # and serves again as soon as some have left.
 {
-    my $stage = MailTest::Session->new(daemon => {wrap => ['prlimit', '--nofile=40:40']});
+    # What Postfix waits for a milter that accepts no connection, before it goes on without.
+    my $stage = MailTest::Session->new(
+        daemon => {wrap => ['prlimit', '--nofile=40:40']},
+        postfix => {main => {milter_connect_timeout => '2s', milter_command_timeout => '2s'}},
+    );
     my $daemon = $stage->daemon;
     my @clients = map { MailTest::Client->new(postfix => $stage->postfix, from => next_client()) } 1 .. 3;
     $_->ehlo for @clients;
@@ -114,14 +118,14 @@ my %sayings = (
     my $share = (cpu_seconds($daemon) - $cpu) / (time - $begun);
     note(sprintf 'with no descriptor left the daemon takes %.0f %% of a CPU', 100 * $share);
     my $told = () = $daemon->log_text =~ /tables: out of file descriptors/g;
-    cmp_ok($told, '<', 5 * $seconds + 20, "descriptors: said $told times, not at each try");
+    cmp_ok($told, '<', 2 + time - $begun, "descriptors: said $told times, not at each try");
     # Who had a connection before is served all the while.
     for my $client (@clients) {
         my $message = new_message();
         my $reply = eval {
             $client->envelope($message->{sender});
             $client->bdat($message->{content}, last => 1);
-        } // $@;
+        } // $@ =~ s/.*answered //sr;
         like($reply, qr/^250 |^421 |^45\d /, 'descriptors: served, or told to come again');
     }
     close $_ for @crowd;

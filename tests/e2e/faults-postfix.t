@@ -16,7 +16,10 @@ my $seconds = $ENV{FAULT_SECONDS} // 5;
 # Reloads end smtpd processes between two clients, a restart ends them in mid-session: the reply to a
 # message may then be lost, and the client sends it again as RFC 5321 (4.5.3.2.6) tells it to.
 for my $how (qw(reloaded restarted)) {
-    my $stage = MailTest::Session->new(daemon => {held => 1});
+    # What a restart leaves in the queue is looked at again soon.
+    my $stage = MailTest::Session->new(daemon => {held => 1}, postfix => {main => {
+        queue_run_delay => '1s', minimal_backoff_time => '1s', maximal_backoff_time => '2s',
+    }});
     my $load = MailTest::Load->new(postfix => $stage->postfix, sessions => 6)->start;
     my $until = time + $seconds;
     my $rounds = 0;
@@ -39,7 +42,8 @@ for my $how (qw(reloaded restarted)) {
     my $verdicts = $stage->daemon->status->{transfers};
     is($verdicts->{$_}, 0, "Postfix $how: no verdict $_") for qw(mismatch truncated swallowed stalled);
     $stage->daemon->expect_log(qr/verdict=|unverified/);
-    $stage->allow_postfix_log(qr/./) if $how eq 'restarted';
+    # Its own processes lose each other as well; only of ours nothing may be said at a reload.
+    $stage->allow_postfix_log($how eq 'restarted' ? qr/./ : qr/^(?!.*bdat-milter)/);
     $stage->finish_quietly;
 }
 
@@ -48,6 +52,8 @@ for my $how (qw(reloaded restarted)) {
     my $stage = MailTest::Session->new;
     my $from = next_client();
     for my $round (1 .. 4) {
+        # master(8) throttles a service whose process dies with its first client.
+        $stage->client(from => next_client())->quit;
         my $client = $stage->client(from => $from);
         my $message = new_message();
         $client->envelope($message->{sender});
