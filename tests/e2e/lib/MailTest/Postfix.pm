@@ -115,6 +115,9 @@ sub defaults ($self) {
         smtpd_client_connection_count_limit => '0',
         smtpd_error_sleep_time => '0',
         smtpd_timeout => '60s',
+        # A process that ends right after a lost transfer is taken for a stopped server, in favour
+        # of the client: no process of a test ends for its age.
+        max_use => 1_000_000,
         default_process_limit => '200',
         virtual_mailbox_domains => 'example.test',
         virtual_mailbox_maps => "regexp:$folder/postfix/mailboxes",
