@@ -19,7 +19,7 @@ my $main_cf = $machine->read('/etc/postfix/main.cf');
 my $before = $machine->listing;
 
 system('cp', $package, $machine->path('/tmp/bdat-milter.deb')) == 0 or die "cp $package: $?\n";
-my $got = $machine->run(qw(dpkg -i /tmp/bdat-milter.deb));
+my $got = $machine->run(qw(env DEBIAN_FRONTEND=noninteractive apt-get install -y -o Dpkg::Use-Pty=0 /tmp/bdat-milter.deb));
 is($got->{code}, 0, 'the package installs') or BAIL_OUT($got->{out});
 unlink $machine->path('/tmp/bdat-milter.deb');
 is($machine->read('/etc/postfix/main.cf'), $main_cf, 'main.cf is untouched');
@@ -82,7 +82,7 @@ is($got->{code}, 0, 'purge') or diag $got->{out};
 
 # Nothing of ours stays; what dpkg, Postfix and the mail itself left behind is not ours.
 my $after = $machine->listing;
-my $not_ours = qr{^/(?:var/lib/dpkg|var/cache|var/log|var/spool/postfix/(?!bdat)[^/]+|var/lib/postfix|home/box|proc)(?:/|$)|^/etc/(?:passwd|group|shadow|gshadow|subuid|subgid)-$|^/etc/\.pwd\.lock$};
+my $not_ours = qr{^/(?:var/lib/(?:apt|dpkg)|var/cache|var/log|var/spool/postfix/(?!bdat)[^/]+|var/lib/postfix|home/box|proc)(?:/|$)|^/etc/(?:passwd|group|shadow|gshadow|subuid|subgid)-$|^/etc/\.pwd\.lock$};
 my @left = sort grep { !exists $before->{$_} && $_ !~ $not_ours } keys %$after;
 my @gone = sort grep { !exists $after->{$_} && $_ !~ $not_ours } keys %$before;
 my @changed = sort grep { exists $before->{$_} && $before->{$_} ne $after->{$_} && $_ !~ $not_ours } keys %$after;
