@@ -1,5 +1,6 @@
 /*
- * Sends mail to an SMTP server as fast as it takes it, by BDAT or by DATA, and tells how long it took.
+ * Sends mail to an SMTP server as fast as it takes it, by BDAT or by DATA, and tells how long it
+ * took.
  *
  *   bdat-load -p PORT [-a ADDRESS] [-n MESSAGES] [-s SESSIONS] [-m MESSAGES_PER_SESSION]
  *             [-b OCTETS] [-H HEADERS] [-c CHUNKS]
@@ -103,7 +104,8 @@ static void *must_allocate(size_t size)
 
 /* ---- the message ---- */
 
-/* Header and body of exactly `size` octets, all lines ended by CRLF, none that begins with a dot. */
+/* Header and body of exactly `size` octets, all lines ended by CRLF, none that begins with a dot.
+ */
 static char *make_message(size_t size, unsigned headers)
 {
     char *text = must_allocate(size + 256);
@@ -121,9 +123,7 @@ static char *make_message(size_t size, unsigned headers)
     memcpy(text + at, "\r\n", 2);
     at += 2;
     for (size_t column = 0; at < size - 2; at++, column = (column + 1) % 78)
-        text[at] = column == 76   ? '\r'
-                   : column == 77 ? '\n'
-                                  : (char)('A' + (at * 7 + column) % 26);
+        text[at] = column == 76 ? '\r' : column == 77 ? '\n' : (char)('A' + (at * 7 + column) % 26);
     if (text[size - 3] == '\r')
         text[size - 3] = 'x';
     memcpy(text + size - 2, "\r\n", 2);
@@ -215,8 +215,8 @@ static void send_step(const struct load *load, struct session *session)
     const struct step *step = session->step;
     bool was_full = session->full;
     while (session->sent < step->length) {
-        ssize_t sent = send(session->fd, step->text + session->sent,
-                            step->length - session->sent, MSG_NOSIGNAL);
+        ssize_t sent = send(session->fd, step->text + session->sent, step->length - session->sent,
+                            MSG_NOSIGNAL);
         if (sent < 0 && errno == EAGAIN) {
             if (!was_full)
                 watch(load, session, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
@@ -368,15 +368,32 @@ static struct options parse_options(int argc, char **argv)
     int option;
     while ((option = getopt(argc, argv, "a:p:n:s:m:b:H:c:")) != -1) {
         switch (option) {
-        case 'a': options.address = optarg; break;
-        case 'p': options.port = parse_number(optarg, 1, 65535); break;
-        case 'n': options.messages = parse_number(optarg, 1, 100000000); break;
-        case 's': options.sessions = parse_number(optarg, 1, SESSIONS_MAX); break;
-        case 'm': options.per_session = parse_number(optarg, 1, 100000000); break;
-        case 'b': options.octets = parse_number(optarg, 512, 1u << 30); break;
-        case 'H': options.headers = parse_number(optarg, 5, 99); break;
-        case 'c': options.chunks = parse_number(optarg, 0, CHUNKS_MAX); break;
-        default: usage();
+        case 'a':
+            options.address = optarg;
+            break;
+        case 'p':
+            options.port = parse_number(optarg, 1, 65535);
+            break;
+        case 'n':
+            options.messages = parse_number(optarg, 1, 100000000);
+            break;
+        case 's':
+            options.sessions = parse_number(optarg, 1, SESSIONS_MAX);
+            break;
+        case 'm':
+            options.per_session = parse_number(optarg, 1, 100000000);
+            break;
+        case 'b':
+            options.octets = parse_number(optarg, 512, 1u << 30);
+            break;
+        case 'H':
+            options.headers = parse_number(optarg, 5, 99);
+            break;
+        case 'c':
+            options.chunks = parse_number(optarg, 0, CHUNKS_MAX);
+            break;
+        default:
+            usage();
         }
     }
     if (options.port == 0 || optind != argc)

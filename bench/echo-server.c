@@ -32,8 +32,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     ssize_t length = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
     if (length < 0 && errno == EAGAIN)
         return;
-    if (length <= 0 ||
-        netstring_parse(buffer, (size_t)length, &request) != NETSTRING_COMPLETE ||
+    if (length <= 0 || netstring_parse(buffer, (size_t)length, &request) != NETSTRING_COMPLETE ||
         request.length > sizeof(answer) - 32) {
         event_free(*event);
         free(event);
@@ -75,9 +74,8 @@ int main(int argc, char **argv)
         return 1;
     }
     struct event_base *base = event_base_new();
-    struct event *acceptable = base != NULL
-                                   ? event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, base)
-                                   : NULL;
+    struct event *acceptable =
+        base != NULL ? event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, base) : NULL;
     if (acceptable == NULL || event_add(acceptable, NULL) != 0)
         return 1;
     return event_base_dispatch(base) == 0 ? 0 : 1;

@@ -274,9 +274,10 @@ static void run(struct replay *replay)
 
 static void usage(void)
 {
-    fputs("usage: hook-replay [-n TRANSFERS] [-m TRANSFERS_PER_SESSION] [-k SLICES] [-f EVERY] [-d]\n"
-          "                   -P DAEMON_PID TABLES POLICY MILTER\n",
-          stderr);
+    fputs(
+        "usage: hook-replay [-n TRANSFERS] [-m TRANSFERS_PER_SESSION] [-k SLICES] [-f EVERY] [-d]\n"
+        "                   -P DAEMON_PID TABLES POLICY MILTER\n",
+        stderr);
     exit(2);
 }
 
@@ -286,13 +287,26 @@ static struct options parse_options(int argc, char **argv)
     int option;
     while ((option = getopt(argc, argv, "n:m:k:f:dP:")) != -1) {
         switch (option) {
-        case 'n': options.transfers = strtoul(optarg, NULL, 10); break;
-        case 'm': options.per_session = strtoul(optarg, NULL, 10); break;
-        case 'k': options.slices = strtoul(optarg, NULL, 10); break;
-        case 'f': options.lost_every = strtoul(optarg, NULL, 10); break;
-        case 'd': options.by_data = true; break;
-        case 'P': options.daemon = (pid_t)strtol(optarg, NULL, 10); break;
-        default: usage();
+        case 'n':
+            options.transfers = strtoul(optarg, NULL, 10);
+            break;
+        case 'm':
+            options.per_session = strtoul(optarg, NULL, 10);
+            break;
+        case 'k':
+            options.slices = strtoul(optarg, NULL, 10);
+            break;
+        case 'f':
+            options.lost_every = strtoul(optarg, NULL, 10);
+            break;
+        case 'd':
+            options.by_data = true;
+            break;
+        case 'P':
+            options.daemon = (pid_t)strtol(optarg, NULL, 10);
+            break;
+        default:
+            usage();
         }
     }
     if (argc - optind != 3 || options.daemon <= 0 || options.per_session == 0 ||

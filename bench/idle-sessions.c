@@ -40,8 +40,8 @@ static bool look_up(int fd, const char *key)
 
 static bool negotiate(int fd)
 {
-    static const unsigned char offer[17] = {0,    0,    0, 13, 'O', 0,    0,    0, 6,
-                                            0,    0,    1, 0xff, 0, 0x1f, 0xff, 0xff};
+    static const unsigned char offer[17] = {0, 0, 0, 13,   'O', 0,    0,    0,   6,
+                                            0, 0, 1, 0xff, 0,   0x1f, 0xff, 0xff};
     char answer[512];
     return send(fd, offer, sizeof(offer), MSG_NOSIGNAL) == (ssize_t)sizeof(offer) &&
            recv(fd, answer, sizeof(answer), 0) > 0;

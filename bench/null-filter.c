@@ -18,7 +18,7 @@
 
 #include <libmilter/mfapi.h>
 
-#define ENVELOPE_UNWANTED                                                                          \
+#define ENVELOPE_UNWANTED \
     (SMFIP_NOHELO | SMFIP_NOMAIL | SMFIP_NORCPT | SMFIP_NOHDRS | SMFIP_NOEOH | SMFIP_NOUNKNOWN)
 #define LEAN_UNWANTED (ENVELOPE_UNWANTED | SMFIP_NOCONNECT | SMFIP_NR_BODY)
 

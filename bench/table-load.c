@@ -214,10 +214,9 @@ static void run(const struct options *options, unsigned server_count)
         epolls[s] = open_server(options, &servers[s]);
     for (unsigned round = 0; round <= options->rounds; round++) {
         for (unsigned s = 0; s < server_count; s++) {
-            struct figures figures =
-                options->connections == 1
-                    ? run_single(options, &servers[s], latencies_us)
-                    : run_many(options, &servers[s], epolls[s], latencies_us);
+            struct figures figures = options->connections == 1
+                                         ? run_single(options, &servers[s], latencies_us)
+                                         : run_many(options, &servers[s], epolls[s], latencies_us);
             if (round > 0) /* the first fills the caches */
                 servers[s].rounds[round - 1] = figures;
         }
@@ -253,11 +252,20 @@ int main(int argc, char **argv)
     bool good = true;
     while ((option = getopt(argc, argv, "c:n:r:k:")) != -1) {
         switch (option) {
-        case 'c': options.connections = (unsigned)atoi(optarg); break;
-        case 'n': options.lookups = (unsigned)atoi(optarg); break;
-        case 'r': options.rounds = (unsigned)atoi(optarg); break;
-        case 'k': options.ehlo = strcmp(optarg, "ehlo") == 0; break;
-        default: good = false;
+        case 'c':
+            options.connections = (unsigned)atoi(optarg);
+            break;
+        case 'n':
+            options.lookups = (unsigned)atoi(optarg);
+            break;
+        case 'r':
+            options.rounds = (unsigned)atoi(optarg);
+            break;
+        case 'k':
+            options.ehlo = strcmp(optarg, "ehlo") == 0;
+            break;
+        default:
+            good = false;
         }
     }
     unsigned count = (unsigned)(argc - optind);

@@ -6,6 +6,9 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <jansson.h>
+#ifdef HAVE_MALLOC_TRIM
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -133,6 +136,14 @@ static bool resync_client(void *context, const struct client_record *record)
     return true;
 }
 
+/* What the load took and gave back lies in pieces all over the heap: twice what the clients take. */
+static void give_memory_back(void)
+{
+#ifdef HAVE_MALLOC_TRIM
+    malloc_trim(0);
+#endif
+}
+
 static int open_store(struct app *app, char *error, size_t error_size)
 {
     const struct settings *settings = app->settings;
@@ -156,6 +167,7 @@ static int open_store(struct app *app, char *error, size_t error_size)
     if (store_load_clients(app->store, import_client, &import) == 0)
         log_write(app->log, LOG_LEVEL_INFO, "store: %zu clients loaded from %s", import.taken,
                   settings->store_path);
+    give_memory_back();
     if (store_start(app->store) != 0) {
         snprintf(error, error_size, "cannot start the store's thread");
         return -1;

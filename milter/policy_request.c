@@ -54,9 +54,12 @@ static const struct text_row {
     struct slice name;
     size_t offset;
 } texts[] = {
-#define TEXT(name) {{#name, sizeof(#name) - 1}, offsetof(struct policy_request, name)}
-    TEXT(queue_id), TEXT(client_address), TEXT(client_name),
-    TEXT(helo_name), TEXT(sender), TEXT(instance),
+#define TEXT(name)                                                        \
+    {                                                                     \
+        {#name, sizeof(#name) - 1}, offsetof(struct policy_request, name) \
+    }
+    TEXT(queue_id),  TEXT(client_address), TEXT(client_name),
+    TEXT(helo_name), TEXT(sender),         TEXT(instance),
 #undef TEXT
 };
 

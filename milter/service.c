@@ -234,8 +234,8 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 static bool keep_output(struct peer *peer, const char *data, size_t length)
 {
     if (peer->writable == NULL)
-        peer->writable = event_new(peer->service->base, peer->fd, EV_WRITE | EV_PERSIST,
-                                   on_writable, peer);
+        peer->writable =
+            event_new(peer->service->base, peer->fd, EV_WRITE | EV_PERSIST, on_writable, peer);
     if (peer->writable == NULL ||
         !reserve(&peer->output, &peer->output_size, peer->output_length + length))
         return false;

@@ -12,20 +12,26 @@ struct verb_row {
     enum smtp_verb verb;
 };
 
-#define VERB(text, number) {{text, sizeof(text) - 1}, SMTP_VERB_##number}
+#define VERB(text, number)                           \
+    {                                                \
+        {text, sizeof(text) - 1}, SMTP_VERB_##number \
+    }
 
 /* The verbs Postfix knows, those of the IANA registry of SMTP extensions, and a few private
  * ones that clients are known to send: none of them is message text. */
 static const struct verb_row verbs[] = {
-    VERB("AUTH", AUTH), VERB("BDAT", BDAT), VERB("DATA", DATA), VERB("EHLO", EHLO),
-    VERB("HELO", HELO), VERB("MAIL", MAIL), VERB("NOOP", NOOP), VERB("QUIT", QUIT),
-    VERB("RCPT", RCPT), VERB("RSET", RSET), VERB("STARTTLS", STARTTLS), VERB("XCLIENT", XCLIENT),
-    VERB("ATRN", OTHER), VERB("BURL", OTHER), VERB("ETRN", OTHER), VERB("EXPN", OTHER),
-    VERB("HELP", OTHER), VERB("LHLO", OTHER), VERB("SAML", OTHER), VERB("SEND", OTHER),
-    VERB("SOML", OTHER), VERB("TURN", OTHER), VERB("VERB", OTHER), VERB("VRFY", OTHER),
-    VERB("XFORWARD", OTHER), VERB("XADR", OTHER), VERB("XCIR", OTHER), VERB("XEXCH50", OTHER),
-    VERB("XGEN", OTHER), VERB("XQUE", OTHER), VERB("XSTA", OTHER), VERB("XTRN", OTHER),
-    VERB("X-EXPS", OTHER), VERB("X-LINK2STATE", OTHER),
+    VERB("AUTH", AUTH),          VERB("BDAT", BDAT),         VERB("DATA", DATA),
+    VERB("EHLO", EHLO),          VERB("HELO", HELO),         VERB("MAIL", MAIL),
+    VERB("NOOP", NOOP),          VERB("QUIT", QUIT),         VERB("RCPT", RCPT),
+    VERB("RSET", RSET),          VERB("STARTTLS", STARTTLS), VERB("XCLIENT", XCLIENT),
+    VERB("ATRN", OTHER),         VERB("BURL", OTHER),        VERB("ETRN", OTHER),
+    VERB("EXPN", OTHER),         VERB("HELP", OTHER),        VERB("LHLO", OTHER),
+    VERB("SAML", OTHER),         VERB("SEND", OTHER),        VERB("SOML", OTHER),
+    VERB("TURN", OTHER),         VERB("VERB", OTHER),        VERB("VRFY", OTHER),
+    VERB("XFORWARD", OTHER),     VERB("XADR", OTHER),        VERB("XCIR", OTHER),
+    VERB("XEXCH50", OTHER),      VERB("XGEN", OTHER),        VERB("XQUE", OTHER),
+    VERB("XSTA", OTHER),         VERB("XTRN", OTHER),        VERB("X-EXPS", OTHER),
+    VERB("X-LINK2STATE", OTHER),
 };
 
 /* Characters that next_token() and skip_quoted() must look at; all others are just text. */

@@ -36,8 +36,7 @@ struct ticker *ticker_new(struct event_base *base, void (*tick)(void *context), 
     ticker->context = context;
     ticker->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (ticker->fd >= 0)
-        ticker->readable =
-            event_new(base, ticker->fd, EV_READ | EV_PERSIST, on_readable, ticker);
+        ticker->readable = event_new(base, ticker->fd, EV_READ | EV_PERSIST, on_readable, ticker);
     if (ticker->readable == NULL || event_add(ticker->readable, NULL) != 0)
         ticker_free(&ticker);
     return ticker;

@@ -14,7 +14,7 @@ sub new ($class, $name) {
     my ($folder, $version) = find_parent();
     my $self = bless {
         home => $folder,
-        path => "$folder/bdat-bench-$$-$name",
+        path => "$folder/bdat-bench-$$-" . @alive . "-$name",
         version => $version,
         owner => $$,
     }, $class;

@@ -97,8 +97,8 @@ sub find_point ($points, %wanted) {
 # Each bar: what, the figure, "at most" or "at least", the goal.
 sub bars ($data) {
     my @bars;
-    my $bdat = find_point($data->{mail}, octets => 10240, chunks => 1, sessions => 8);
-    my $plain = find_point($data->{mail}, octets => 10240, chunks => 0, sessions => 8);
+    my $bdat = find_point($data->{bars}, chunks => 1);
+    my $plain = find_point($data->{bars}, chunks => 0);
     if ($bdat && $plain) {
         push @bars,
             ['CPU beyond Postfix alone, complete / null, BDAT 10 KB',
@@ -126,9 +126,10 @@ sub bars_table ($data) {
 
 # The whole report as Markdown.
 sub text ($data) {
-    my $text = "Machine: $data->{machine}. Command: `$data->{command}`; medians of $data->{rounds} rounds.\n\n";
+    my $command = $data->{command} =~ s/ --json[ =]\S+//gr;
+    my $text = "Machine: $data->{machine}.\nCommand: `$command`. Medians of the rounds.\n\n";
     $text .= bars_table($data) . "\n";
-    for my $part (['mail', 'Mail'], ['hooks', 'Each hook, and other ways to join']) {
+    for my $part (['bars', 'What the bars are about (three times the rounds)'], ['mail', 'Mail'], ['hooks', 'Each hook, and other ways to join']) {
         my ($key, $title) = @$part;
         next if !$data->{$key};
         $text .= "## $title\n\n" . join "\n", map { point_table($_, names_in_order($_)) . "\n" } @{$data->{$key}};
