@@ -29,11 +29,6 @@ sub cpu_seconds ($daemon) {
     return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
-sub descriptors ($daemon) {
-    my @found = glob '/proc/' . $daemon->pid . '/fd/*';
-    return scalar @found;
-}
-
 # What each of the many peers says, and what it must be told; undef = nothing, and it stays.
 my %sayings = (
     'nothing' => ['', undef],
@@ -48,7 +43,7 @@ my %sayings = (
     my $stage = MailTest::Session->new;
     my $daemon = $stage->daemon;
     my $tables = $stage->postfix->socket_folder . '/tables.sock';
-    my $before = descriptors($daemon);
+    my $before = $daemon->descriptors;
     for my $what (sort keys %sayings) {
         my ($text, $answer) = @{$sayings{$what}};
         my @crowd = map { connect_to($tables) } 1 .. $peers;
@@ -79,7 +74,7 @@ my %sayings = (
             return $daemon->status->{hooks}{tables}{connections} < 20;
         });
     }
-    cmp_ok(descriptors($daemon), '<', $before + 20, 'no descriptor is leaked');
+    cmp_ok($daemon->descriptors, '<', $before + 20, 'no descriptor is leaked');
     # The other sockets, with what does not belong there.
     for my $socket (qw(policy milter)) {
         my @crowd = map { connect_to($stage->postfix->socket_folder . "/$socket.sock") } 1 .. 50;

@@ -16,6 +16,7 @@ use MailTest::Wait qw(wait_until);
 #           undef takes one away
 #   env     environment, for instance sanitizer options
 #   wrap    what runs it: a command that ends in exec of its arguments
+#           (E2E_WRAP in the environment: for all tests)
 #   stderr  where standard error goes, if not to the log
 #   held    1: the sockets are ours and passed to it, as a service manager does
 #   start   0: only write the configuration
@@ -30,7 +31,7 @@ sub new ($class, %opt) {
         socket => "$folder/control.sock",
         config => {},
         env => $opt{env} // {},
-        wrap => $opt{wrap} // [],
+        wrap => $opt{wrap} // [split ' ', $ENV{E2E_WRAP} // ''],
         stderr => $opt{stderr} // "$folder/bdat-milter.log",
         expected => [],
     }, $class;
@@ -78,6 +79,17 @@ sub append_config ($self, $text) {
 # True for a build that watches memory, arithmetic or threads: slow, and large.
 sub is_sanitized () {
     return scalar read_file(program('milter/bdat-milter')) =~ /__[at]san_init/;
+}
+
+# What it takes of the machine now: octets of memory (VmRSS), descriptors.
+sub memory ($self) {
+    my ($kilobytes) = read_file('/proc/' . $self->pid . '/status') =~ /^VmRSS:\s*(\d+) kB/m;
+    return 1024 * ($kilobytes // croak 'the daemon is gone');
+}
+
+sub descriptors ($self) {
+    my @found = glob '/proc/' . $self->pid . '/fd/*';
+    return scalar @found;
 }
 
 sub config_file ($self) { $self->{file} }

@@ -103,7 +103,7 @@ sub send_open_end ($client, $message) {
 
 sub send_truncated ($client, $message) {
     my $content = $message->{content}
-        =~ s{\r\n\r\n.*}{\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n\r\ncut}sr;
+        =~ s{\r\n\r\n.*}{\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=edge\r\n\r\n--edge\r\nContent-Type: text/plain\r\n\r\ncut}sr;
     envelope($client, $message);
     return last_chunk($client, $content);
 }
@@ -123,7 +123,7 @@ sub draw_from ($sound) {
 sub new ($class, %opt) {
     my $self = bless {
         sessions => 10, messages => 0, faults => 0, per_session => 10, seed => 1, size => 300,
-        folder => new_folder(), pids => [], %opt,
+        folder => new_folder(), left => {}, bad => 0, %opt,
     }, $class;
     return $self;
 }
@@ -136,7 +136,7 @@ sub start ($self) {
             print STDERR "# load $number: $@" if !$done;
             POSIX::_exit($done ? 0 : 1);
         }
-        push @{$self->{pids}}, $pid;
+        $self->{left}{$pid} = 1;
         $alive{$pid} = $$;
     }
     return $self;
@@ -169,7 +169,7 @@ sub work ($self, $number) {
 }
 
 sub address ($sound) {
-    return sprintf '127.%d.%d.%d', ($sound ? 0 : 64) + int rand 8, int rand 256, 2 + int rand 250;
+    return sprintf '127.%d.%d.%d', ($sound ? 0 : 64) + int rand 2, int rand 2, 2 + int rand 250;
 }
 
 # Sends one message; a sound client comes again until it is taken, or refused for good.
@@ -210,27 +210,26 @@ sub connect_as ($postfix, $from) {
     return $client;
 }
 
+# Number of workers that are still at it.
+sub working ($self) {
+    for my $pid (keys %{$self->{left}}) {
+        next if waitpid($pid, POSIX::WNOHANG()) == 0;
+        $self->{bad}++ if $?;
+        delete $alive{$pid};
+        delete $self->{left}{$pid};
+    }
+    return scalar keys %{$self->{left}};
+}
+
 # Waits for the workers (tells them to stop if they have no end of their own) and returns what each
 # message came to: { id, kind, from, tries, replies (all but 250), lost, done, seconds }.
 sub finish ($self, $seconds = 300) {
     write_file("$self->{folder}/stop", '') if !$self->{messages};
-    my %left = map { $_ => 1 } @{$self->{pids}};
-    my $bad = 0;
-    my $ended = eval {
-        wait_until('the clients to finish', sub {
-            for my $pid (keys %left) {
-                next if waitpid($pid, POSIX::WNOHANG()) == 0;
-                $bad++ if $?;
-                delete $left{$pid};
-                delete $alive{$pid};
-            }
-            return !%left;
-        }, $seconds);
-    };
-    kill 'KILL', keys %left if !$ended;
-    croak $@ if !$ended;
-    croak "$bad clients died" if $bad;
-    $self->{pids} = [];
+    my $ended = eval { wait_until('the clients to finish', sub { !$self->working }, $seconds); 1 };
+    my $why = $@;
+    kill 'KILL', keys %{$self->{left}};
+    croak $why if !$ended;
+    croak "$self->{bad} clients died" if $self->{bad};
     my @results;
     for my $path (glob "$self->{folder}/[0-9]*") {
         open my $file, '<', $path or croak "$path: $!";

@@ -1,0 +1,75 @@
+# The clock is set an hour forward and back while the daemon works: no sound client suffers, a
+# transfer in the air is not taken for stalled, what is suppressed stays so. A row of
+# doc/failures.md.
+use v5.36;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use MailTest::Cases qw(check_transfer next_client);
+use MailTest::Load;
+use MailTest::Message qw(new_message);
+use MailTest::Place qw(new_folder write_file);
+use MailTest::Session;
+use MailTest::Wait qw(wait_until);
+use Test::More;
+
+my ($library) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+plan skip_all => 'libfaketime is not installed' if !$library;
+plan skip_all => 'a sanitizer must be loaded first' if MailTest::Daemon::is_sanitized();
+
+my $clock = new_folder() . '/clock';
+write_file($clock, "+0\n");
+my $stage = MailTest::Session->new(daemon => {env => {
+    LD_PRELOAD => $library,
+    FAKETIME_TIMESTAMP_FILE => $clock,
+    FAKETIME_NO_CACHE => 1,
+    FAKETIME_DONT_FAKE_MONOTONIC => 1,
+}});
+my $daemon = $stage->daemon;
+
+# The daemon's idea of the time, seconds ahead of ours.
+sub ahead () {
+    my $sender = new_message();
+    my $client = $stage->client(from => next_client());
+    $client->envelope($sender->{sender});
+    $client->bdat($sender->{content}, last => 1);
+    $client->quit;
+    my ($hours, $minutes) = $daemon->transfer($sender->{sender})->{time} =~ /T(\d\d):(\d\d)/;
+    my @now = gmtime;
+    return (($hours * 60 + $minutes) - ($now[2] * 60 + $now[1]) + 720) % 1440 - 720;
+}
+
+my $suppressed = '192.0.2.50';
+$daemon->control->post("/v1/clients/$suppressed/suppress?for=1d");
+my $load = MailTest::Load->new(postfix => $stage->postfix, sessions => 4)->start;
+for my $step ('+3600', '+0', '-3600', '+0') {
+    my $client = $stage->client(from => next_client());
+    my $message = new_message();
+    $client->envelope($message->{sender});
+    $client->bdat(substr $message->{content}, 0, 50);
+    write_file($clock, "$step\n");
+    like($client->bdat(substr($message->{content}, 50), last => 1), qr/^250 /, "$step: a message across it is taken");
+    check_transfer($stage, $message, {verdict => 'match', action => 'accept'}, $step);
+    cmp_ok($daemon->transfer($message->{sender})->{elapsed_ms}, '<', 60_000, "$step: took no hour");
+    $client->quit;
+    my $minutes = ahead();
+    cmp_ok(abs($minutes - $step / 60), '<=', 1, "$step: the daemon's clock is $minutes minutes ahead");
+    is($daemon->client($suppressed)->{state}, 'suppressed', "$step: who is suppressed stays so");
+}
+my @results = $load->finish;
+$stage->postfix->wait_empty;
+my @found = $load->complaints(\@results, $daemon);
+is_deeply(\@found, [], 'nothing lost, doubled, refused for good or struck in ' . @results . ' messages')
+    or diag(join "\n", @found);
+is((grep { /^4/ } map { @{$_->{replies}} } @results), 0, 'nobody was told to come again');
+
+# A hold of two minutes is over when the clock has passed it, and not before.
+my $short = '192.0.2.51';
+$daemon->control->post("/v1/clients/$short/suppress?for=2m");
+write_file($clock, "-3600\n");
+is($daemon->client($short)->{state}, 'suppressed', 'a clock set back: the hold lasts');
+write_file($clock, "+3600\n");
+wait_until('the hold to be over', sub { $daemon->client($short)->{state} ne 'suppressed' });
+pass('a clock set forward: the hold is over');
+
+$daemon->expect_log(qr/CHUNKING is not offered/);
+$stage->finish;
