@@ -6,7 +6,7 @@
  * The servers take turns, LOOKUPS lookups each in every round; on each of CONNECTIONS connections
  * one lookup is under way at a time. Connections are made by processes of their own, as those of
  * smtpd(8) are. Prints one JSON line: for each socket the medians of the rounds, a second and
- * microseconds.
+ * microseconds, and of the ratio to the first socket in the same round.
  */
 #include <errno.h>
 #include <signal.h>
@@ -204,6 +204,16 @@ static double median_of(const struct server *server, unsigned rounds, size_t off
     return (values[(rounds - 1) / 2] + values[rounds / 2]) / 2;
 }
 
+/* Round by round against the first server, then the median: drift cancels out. */
+static double median_ratio(const struct server *server, unsigned rounds)
+{
+    double values[ROUNDS_MAX];
+    for (unsigned i = 0; i < rounds; i++)
+        values[i] = server->rounds[i].p50_us / servers[0].rounds[i].p50_us;
+    qsort(values, rounds, sizeof(values[0]), compare);
+    return (values[(rounds - 1) / 2] + values[rounds / 2]) / 2;
+}
+
 static void run(const struct options *options, unsigned server_count)
 {
     double *latencies_us = calloc(options->lookups, sizeof(latencies_us[0]));
@@ -226,12 +236,14 @@ static void run(const struct options *options, unsigned server_count)
 
 static void report(const struct options *options, unsigned server_count)
 {
+    unsigned rounds = options->rounds;
     printf("[");
     for (unsigned s = 0; s < server_count; s++)
-        printf("%s{\"rate\": %.0f, \"p50_us\": %.2f, \"p99_us\": %.2f}", s > 0 ? ", " : "",
-               median_of(&servers[s], options->rounds, offsetof(struct figures, rate)),
-               median_of(&servers[s], options->rounds, offsetof(struct figures, p50_us)),
-               median_of(&servers[s], options->rounds, offsetof(struct figures, p99_us)));
+        printf("%s{\"rate\": %.0f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p50_ratio\": %.3f}",
+               s > 0 ? ", " : "", median_of(&servers[s], rounds, offsetof(struct figures, rate)),
+               median_of(&servers[s], rounds, offsetof(struct figures, p50_us)),
+               median_of(&servers[s], rounds, offsetof(struct figures, p99_us)),
+               median_ratio(&servers[s], rounds));
     printf("]\n");
 }
 
