@@ -99,14 +99,15 @@ my %sayings = (
     # What Postfix waits for a milter that accepts no connection, before it goes on without.
     my $stage = MailTest::Session->new(
         daemon => {wrap => ['prlimit', '--nofile=40:40']},
-        postfix => {main => {milter_connect_timeout => '2s', milter_command_timeout => '2s'}},
+        postfix => {main => {milter_connect_timeout => '2s', milter_command_timeout => '2s',
+            smtpd_policy_service_timeout => '10s'}},
     );
     my $daemon = $stage->daemon;
     my @clients = map { MailTest::Client->new(postfix => $stage->postfix, from => next_client()) } 1 .. 3;
     $_->ehlo for @clients;
     my $tables = $stage->postfix->socket_folder . '/tables.sock';
-    my $load = MailTest::Load->new(postfix => $stage->postfix, sessions => 12)->start;
-    my @crowd = map { connect_to($tables) } 1 .. 60;
+    my $load = MailTest::Load->new(postfix => $stage->postfix, sessions => 3)->start;
+    my @crowd = map { connect_to($tables) } 1 .. 40;
     wait_until('the house to be full', sub { $daemon->log_text =~ /tables: out of file descriptors/ });
     my ($cpu, $begun) = (cpu_seconds($daemon), time);
     sleep $seconds;
