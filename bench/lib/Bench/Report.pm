@@ -126,7 +126,7 @@ sub bars_table ($data) {
 
 # The whole report as Markdown.
 sub text ($data) {
-    my $command = $data->{command} =~ s/ --json[ =]\S+//gr;
+    my $command = $data->{command} =~ s/ --json[ =][^\s;]+//gr;
     my $text = "Machine: $data->{machine}.\nCommand: `$command`. Medians of the rounds.\n\n";
     $text .= bars_table($data) . "\n";
     for my $part (['bars', 'What the bars are about (three times the rounds)'], ['mail', 'Mail'], ['hooks', 'Each hook, and other ways to join']) {
