@@ -56,8 +56,8 @@ void follows_free(struct follows **follows)
     if (old == NULL)
         return;
     while ((follower = LIST_FIRST(&old->all)) != NULL) {
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): LIST_REMOVE() has moved the head on
         control_unwatch(&follower->watcher);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): LIST_REMOVE() has moved the head on
         end(follower);
     }
     free(old);

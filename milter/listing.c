@@ -64,6 +64,7 @@ void listings_free(struct listings **listings)
         return;
     while ((listing = TAILQ_FIRST(&old->all)) != NULL) {
         control_unwatch(&listing->watcher);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): TAILQ_REMOVE() has moved the head on
         end(listing);
     }
     if (old->turn != NULL)
