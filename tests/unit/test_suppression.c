@@ -103,6 +103,36 @@ static bool is_known(struct bench *b)
     return suppression_find(b->suppression, &b->client, b->now, &record);
 }
 
+/* Field by field: what lies between the fields is nobody's. */
+static void assert_same_record(const struct client_record *a, const struct client_record *b)
+{
+    assert_memory_equal(a->client.address.octets, b->client.address.octets,
+                        sizeof(a->client.address.octets));
+    assert_int_equal(a->client.prefix, b->client.prefix);
+    assert_int_equal(a->state, b->state);
+    assert_int_equal(a->by_operator, b->by_operator);
+    assert_int_equal(a->needs_chunking, b->needs_chunking);
+    assert_int_equal(a->proven, b->proven);
+    assert_int_equal(a->strikes, b->strikes);
+    assert_int_equal(a->since, b->since);
+    assert_int_equal(a->until, b->until);
+    assert_int_equal(a->hold_seconds, b->hold_seconds);
+    assert_int_equal(a->last_seen, b->last_seen);
+    assert_int_equal(a->last_clean, b->last_clean);
+    assert_int_equal(a->last_bare_lf, b->last_bare_lf);
+    assert_int_equal(a->last_data_failure, b->last_data_failure);
+    assert_int_equal(a->last_verdict, b->last_verdict);
+    assert_int_equal(a->bdat_transfers, b->bdat_transfers);
+    assert_int_equal(a->data_transfers, b->data_transfers);
+    assert_int_equal(a->data_good, b->data_good);
+    assert_int_equal(a->data_failures, b->data_failures);
+    for (size_t i = 0; i < SUPPRESSION_STRIKE_EVENTS; i++) {
+        assert_int_equal(a->strike_events[i].time, b->strike_events[i].time);
+        assert_int_equal(a->strike_events[i].weight, b->strike_events[i].weight);
+    }
+    assert_string_equal(a->reason, b->reason);
+}
+
 /* The last call did exactly that, and told of it rightly. */
 #define assert_events(b, want) check_events(b, want, __LINE__)
 static void check_events(struct bench *b, unsigned want, int line)
@@ -114,7 +144,7 @@ static void check_events(struct bench *b, unsigned want, int line)
     struct client_record record = found(b);
     assert_true(b->change.save);
     assert_int_equal(b->change.after, record.state);
-    assert_memory_equal(&b->change.record, &record, sizeof(record));
+    assert_same_record(&b->change.record, &record);
 }
 
 static void suppress_now(struct bench *b)
@@ -1016,7 +1046,7 @@ static void test_export_and_import_are_the_same(void **state)
         assert_true(suppression_import(b->suppression, &before.records[i], b->now));
     assert_int_equal(list(b, &all, &after), before.count);
     for (size_t i = 0; i < before.count; i++)
-        assert_memory_equal(&after.records[i], &before.records[i], sizeof(before.records[i]));
+        assert_same_record(&after.records[i], &before.records[i]);
     assert_int_equal(suppression_counts(b->suppression).states[CLIENT_SUPPRESSED], 2);
     assert_int_equal(offer(b), WITHHOLD_CHUNKING);
 }
