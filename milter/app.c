@@ -478,7 +478,8 @@ int app_run(struct app *app)
 
 void app_close(struct app *app)
 {
-    if (filter_is_running() && !filter_stop(STOP_TIMEOUT_MS)) {
+    if (!filter_stop(STOP_TIMEOUT_MS)) {
+        store_close(&app->store, STORE_TIMEOUT_MS);
         log_flush(app->log);
         _exit(EXIT_FAILURE); /* a callback is stuck: nothing may be freed below it */
     }
@@ -490,6 +491,8 @@ void app_close(struct app *app)
     policy_free(&app->policy);
     if (app->inbox != NULL)
         inbox_drain(app->inbox);
+    if (app->sessions != NULL)
+        sessions_settle(app->sessions);
     store_close(&app->store, STORE_TIMEOUT_MS);
     inbox_free(&app->inbox);
     for (size_t i = 0; i < TICKER_COUNT; i++)

@@ -49,7 +49,7 @@ static void clear_result(struct conversation_result *result)
 {
     result->replacement = NULL;
     result->has_ended = result->was_judged = false;
-    result->data_ended = result->data_succeeded = false;
+    result->data_ended = result->data_succeeded = result->data_over = false;
 }
 
 /* The one place that changes the state. */
@@ -137,7 +137,9 @@ static void settle_data(struct step *step, enum transfer_ending ending)
 {
     const struct transfer *transfer = &step->conversation->transfer;
     if (transfer->admitted) {
-        bool vanished = ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed;
+        bool vanished = ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed &&
+                        step->seen->milter;
+        step->result->data_over = true;
         step->result->data_ended = transfer->has_received || vanished;
         step->result->data_succeeded = transfer->has_received;
         step->result->ended = *transfer;
@@ -221,7 +223,7 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
  * another one already, this one is left to the next. */
 static void settle_now(struct step *step, enum conversation_state next)
 {
-    if (step->result->has_ended || step->result->data_ended)
+    if (step->result->has_ended || step->result->data_over)
         return;
     settle_bdat(step, TRANSFER_ENDED_BY_COMMAND, false);
     set_state(step->conversation, next);

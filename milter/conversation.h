@@ -86,6 +86,8 @@ struct conversation_result {
                           VERDICT_OVERRUN is news then */
     bool data_ended;            /* a DATA message came to its end … */
     bool data_succeeded;        /* … and had been taken whole */
+    bool data_over;             /* a DATA message that Postfix took is over in any case; `ended` is
+                                   its ledger */
 };
 
 /* Begins a new session on this state: all back but the generation, which counts up. The caller

@@ -37,6 +37,10 @@ static char no_macro[] = "{bdat_milter_none}";
     (SMFIP_NOCONNECT | SMFIP_NOHELO | SMFIP_NOMAIL | SMFIP_NORCPT | SMFIP_NOHDRS | SMFIP_NOEOH |    \
      SMFIP_NOUNKNOWN | SMFIP_NR_BODY)
 
+/* How long libmilter waits for the MTA's next word: it is silent while a client sends its message,
+ * and a slow one may take more than libmilter's own two hours. */
+#define MTA_TIMEOUT_SECONDS (7 * 24 * 3600)
+
 /* What the filter may do to a message, and that it names the macros it wants. */
 static const unsigned long description_flags =
     SMFIF_ADDHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST;
@@ -66,6 +70,7 @@ static struct {
     struct filter_sendmail *sendmail;
     pthread_t thread;
     atomic_bool running;
+    bool started;           /* the thread was made, and filter_stop() was not called yet */
     atomic_bool stopping;   /* callbacks do nothing any more: what they use may be freed */
     atomic_uint in_flight;  /* callbacks at work now */
     atomic_uint_least64_t opened;
@@ -211,7 +216,8 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
     struct filter_connection *connection = get_connection(ctx);
     (void)f2;
     (void)f3;
-    atomic_fetch_add(&filter.opened, 1);
+    if (connection != NULL) /* a peer that never negotiates is no session: it has no close either */
+        atomic_fetch_add(&filter.opened, 1);
     atomic_store(&filter.last_seen_ms, clock_wall_ms());
     *wanted_actions = actions & description_flags;
     *wanted_steps = steps & choose_steps(mta);
@@ -479,9 +485,9 @@ static sfsistat on_abort(SMFICTX *ctx)
 static sfsistat on_close(SMFICTX *ctx)
 {
     struct filter_connection *connection = smfi_getpriv(ctx);
-    atomic_fetch_add(&filter.closed, 1);
     if (connection == NULL)
         return SMFIS_CONTINUE;
+    atomic_fetch_add(&filter.closed, 1);
     post_end(connection, deliver_end);
     bool entered = enter_sendmail(ctx) != NULL;
     filter_sendmail_close(&connection->sendmail, entered);
@@ -523,7 +529,8 @@ int filter_open(const struct filter_options *options, int fd, const char *path, 
         snprintf(error, error_size, "out of memory");
         return -1;
     }
-    if (smfi_register(description) != MI_SUCCESS) {
+    if (smfi_register(description) != MI_SUCCESS ||
+        smfi_settimeout(MTA_TIMEOUT_SECONDS) != MI_SUCCESS) {
         snprintf(error, error_size, "libmilter does not take the registration");
         return -1;
     }
@@ -548,8 +555,10 @@ void filter_configure(const struct settings *settings)
 static void *run(void *unused)
 {
     (void)unused;
-    if (smfi_main() != MI_SUCCESS)
+    if (smfi_main() != MI_SUCCESS && enter()) {
         log_write(filter.options.log, LOG_LEVEL_ERROR, "libmilter has ended with an error");
+        leave();
+    }
     atomic_store(&filter.running, false);
     return NULL;
 }
@@ -557,7 +566,8 @@ static void *run(void *unused)
 int filter_start(void)
 {
     atomic_store(&filter.running, true);
-    if (pthread_create(&filter.thread, NULL, run, NULL) == 0)
+    filter.started = pthread_create(&filter.thread, NULL, run, NULL) == 0;
+    if (filter.started)
         return 0;
     atomic_store(&filter.running, false);
     return -1;
@@ -572,6 +582,9 @@ bool filter_stop(int timeout_ms)
 {
     static const struct timespec moment = {0, 1000000};
     int64_t until = clock_monotonic_ms() + timeout_ms;
+    if (!filter.started)
+        return true;
+    filter.started = false;
     atomic_store(&filter.stopping, true);
     while (atomic_load(&filter.in_flight) > 0 && clock_monotonic_ms() < until)
         nanosleep(&moment, NULL);

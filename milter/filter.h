@@ -46,7 +46,7 @@ bool filter_is_running(void);
 /* Waits up to timeout_ms until no callback uses the options' objects any more; later ones accept
  * and touch nothing. The process is to end then: libmilter's threads are left as they are, since
  * smfi_stop() waits for a lock that its listener holds for up to 5 seconds. False if a callback
- * is still at work. */
+ * is still at work. True at once if no thread runs. */
 bool filter_stop(int timeout_ms);
 
 /* For /v1/status; any thread. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,7 +230,7 @@ static void record_ending(struct sessions *sessions, struct session *session,
 static void settle(struct sessions *sessions, struct session *session,
                    struct conversation_result *result)
 {
-    if (!result->has_ended && !result->data_ended)
+    if (!result->has_ended && !result->data_over)
         return;
     result->ended.pid = session->pid;
     if (result->ended.queue_id[0] != '\0')
@@ -541,8 +542,8 @@ void sessions_end(struct sessions *sessions, int64_t pid, uint64_t generation, i
 static bool process_is_gone(int64_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    if (fd < 0)
-        return errno == ESRCH;
+    if (fd < 0) /* no such process, or no such call: an old kernel, a sandbox */
+        return errno == ESRCH || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
     struct pollfd exited = {.fd = fd, .events = POLLIN};
     bool gone = poll(&exited, 1, 0) > 0;
     close(fd);

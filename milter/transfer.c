@@ -198,7 +198,7 @@ struct judgement transfer_judge_message(const struct transfer *transfer,
 
 /* Postfix gives a message back (milter abort) when it refuses it, and when the session is over.
  * If the session lasted longer than this afterwards, it was a refusal, milliseconds. */
-#define ABORT_GRACE_MS 50
+#define ABORT_GRACE_MS 10
 
 static bool was_refused(const struct transfer *transfer, int64_t now_ms)
 {
@@ -236,7 +236,10 @@ struct judgement transfer_judge_ending(const struct transfer *transfer,
     else if (transfer->server_gone || was_refused(transfer, now_ms))
         result.verdict = VERDICT_FAILED_ELSEWHERE;
     else if (ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed)
-        result.verdict = judge_vanished(transfer, now_ms, stall_seconds);
+        /* Postfix reads no octet before the milter has seen the begin: if it has not, another
+         * restriction or filter refused the transfer. */
+        result.verdict = seen->milter ? judge_vanished(transfer, now_ms, stall_seconds)
+                                      : VERDICT_FAILED_ELSEWHERE;
     else if (!transfer->last)
         result.verdict = VERDICT_ABANDONED;
     return result;

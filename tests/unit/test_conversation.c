@@ -180,19 +180,25 @@ static const struct row rows[] = {
      false,
      false},
     {"taken back by Postfix, then the client goes",
-     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\nwait 50\nend",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\nwait 10\nend",
      "failed_elsewhere =ended",
      {0},
      false,
      false},
     {"the client goes, so Postfix takes it back",
-     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\nwait 49\nend",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nabort\nwait 9\nend",
      "lost =ended",
      {0},
      false,
      false},
     {"taken back by Postfix after a while, then silence",
      HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nwait 10\nabort\nwait 300000\nend",
+     "failed_elsewhere =ended",
+     {0},
+     false,
+     false},
+    {"refused at its begin by another, then silence",
+     HELLO MAIL "> BDAT 50 LAST\nadmit Q1\nwait 300000\nend",
      "failed_elsewhere =ended",
      {0},
      false,
@@ -294,7 +300,7 @@ static const struct row rows[] = {
      {0},
      false,
      false},
-    {"DATA lost", HELLO MAIL "> DATA\nadmit Q1\nend", "data:failed =ended", {0}, false, false},
+    {"DATA lost", HELLO MAIL "> DATA\nadmit Q1\nmilter\nend", "data:failed =ended", {0}, false, false},
     {"DATA refused", HELLO MAIL "> DATA\n> RSET", "=greeted", {0}, false, false},
     {"DATA taken, then refused",
      HELLO MAIL "> DATA\nadmit Q1\n> RSET",
@@ -323,19 +329,19 @@ static const struct row rows[] = {
      false,
      false},
     {"lost between chunks",
-     HELLO MAIL "> BDAT 10\nadmit Q1\nend",
+     HELLO MAIL "> BDAT 10\nadmit Q1\nmilter\nend",
      "lost =ended",
      {0},
      false,
      false},
     {"time counts from the last chunk",
-     HELLO MAIL "> BDAT 10\nadmit Q1\nwait 60000\n> BDAT 10\nwait 100\nend",
+     HELLO MAIL "> BDAT 10\nadmit Q1\nmilter\nwait 60000\n> BDAT 10\nwait 100\nend",
      "lost =ended",
      {0},
      false,
      false},
     {"stalled, and the next session begins",
-     HELLO MAIL "> BDAT 2728 LAST\nadmit Q1\nwait 300000\n"
+     HELLO MAIL "> BDAT 2728 LAST\nadmit Q1\nmilter\nwait 300000\n"
                 "end\n" HELLO,
      "stalled =greeted",
      {0},
@@ -519,7 +525,7 @@ static const struct row rows[] = {
      false,
      false},
     {"in the middle of an envelope",
-     "> RCPT TO:<a@b>\n> BDAT 50 LAST\nadmit Q1\nend",
+     "> RCPT TO:<a@b>\n> BDAT 50 LAST\nadmit Q1\nmilter\nend",
      "lost =ended",
      {0},
      false,
@@ -999,9 +1005,26 @@ static void test_limits_are_named_at_the_policy_request(void **state)
                      EVIDENCE_MAX_CHUNK | EVIDENCE_MAX_MESSAGE);
 }
 
+/* Whoever waits for a message by its queue id must hear of each end, also of one that is no news. */
+static void test_each_end_of_data_is_told(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"> RSET", "> QUIT", "end"};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct play play;
+        start(&play);
+        run(&play, HELLO MAIL "> DATA\nadmit Q1\n");
+        run(&play, ends[i]);
+        assert_true(play.result.data_over);
+        assert_false(play.result.data_ended);
+        assert_string_equal(play.result.ended.queue_id, "Q1");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_end_of_data_is_told),
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_octets_in_vain),
         cmocka_unit_test(test_octets_taken_are_not_in_vain),
