@@ -280,7 +280,9 @@ sub reload ($self, %main) {
 sub queued ($self) {
     my @found;
     for my $name (qw(incoming active deferred hold)) {
-        push @found, grep { -f } glob("$self->{queue}/$name/*"), glob("$self->{queue}/$name/?/*");
+        # Not what a killed cleanup(8) left: a whole queue file is executable (mail_queue.h).
+        push @found, grep { -f && (stat _)[2] & 0100 } glob("$self->{queue}/$name/*"),
+            glob("$self->{queue}/$name/?/*");
     }
     return @found;
 }
