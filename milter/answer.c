@@ -10,11 +10,6 @@
 /* libmilter takes it without const. */
 static char tag_header[] = "X-BDAT-Transfer";
 
-/* Bits of a judgement that name a broken limit. */
-#define EVIDENCE_OF_LIMITS                                                                         \
-    (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK | EVIDENCE_MAX_MESSAGE |        \
-     EVIDENCE_BINARYMIME)
-
 /* smfi_setreply() takes % for itself. */
 static void double_percents(const char *text, char *target, size_t size)
 {

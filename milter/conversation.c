@@ -463,9 +463,7 @@ void conversation_take_command(struct conversation *conversation, const char *li
 
 unsigned conversation_broken_limits(const struct conversation *conversation)
 {
-    return conversation->transfer.evidence &
-           (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK |
-            EVIDENCE_MAX_MESSAGE | EVIDENCE_BINARYMIME);
+    return conversation->transfer.evidence & EVIDENCE_OF_LIMITS;
 }
 
 void conversation_admit(struct conversation *conversation, const char *queue_id,

@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-/* Bits that say a configured limit was broken. */
-#define EVIDENCE_LIMITS                                                                            \
-    (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK | EVIDENCE_MAX_MESSAGE |        \
-     EVIDENCE_BINARYMIME)
-
 /* Trailing command lines that are looked at; more are surely a transcript. */
 #define COMMAND_TAIL_LINES 8
 
@@ -177,7 +172,7 @@ struct judgement transfer_judge_message(const struct transfer *transfer,
     if (is_explained(drift, &bounds))
         result.evidence |= explain_drift(drift, residual);
 
-    if (result.evidence & EVIDENCE_LIMITS)
+    if (result.evidence & EVIDENCE_OF_LIMITS)
         result.verdict = VERDICT_REFUSED;
     else if (result.evidence & (EVIDENCE_FOREIGN_INPUT | EVIDENCE_NESTED_MAIL))
         result.verdict = VERDICT_DESYNCHRONIZED;
@@ -222,7 +217,7 @@ struct judgement transfer_judge_ending(const struct transfer *transfer,
         result.evidence |= EVIDENCE_SERVER_GONE;
     if (!transfer->offered)
         result.verdict = VERDICT_NOT_OFFERED;
-    else if (transfer->evidence & EVIDENCE_LIMITS)
+    else if (transfer->evidence & EVIDENCE_OF_LIMITS)
         result.verdict = VERDICT_REFUSED;
     else if (transfer->evidence & (EVIDENCE_MALFORMED | EVIDENCE_GUARDED))
         result.verdict = VERDICT_FAILED_ELSEWHERE; /* Postfix answers and hangs up */

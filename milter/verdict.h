@@ -66,6 +66,11 @@ enum evidence {
 };
 #define EVIDENCE_BITS 19
 
+/* The bits that say which configured limit was broken: the verdict is `refused` then. */
+#define EVIDENCE_OF_LIMITS                                                                         \
+    (EVIDENCE_MAX_CHUNKS | EVIDENCE_MAX_CHUNK | EVIDENCE_MIN_CHUNK | EVIDENCE_MAX_MESSAGE |        \
+     EVIDENCE_BINARYMIME)
+
 /* The wire word of a verdict ("match"), "none" for VERDICT_NONE. Static storage. */
 const char *verdict_name(enum verdict verdict);
 
