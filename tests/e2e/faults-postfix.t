@@ -37,14 +37,16 @@ for my $how (qw(reloaded restarted)) {
     my @results = $load->finish;
     $stage->postfix->wait_empty;
     cmp_ok(scalar @results, '>', 20, "Postfix $how $rounds times under a load of " . @results);
-    my @found = $load->complaints(\@results, $stage->daemon, lost_replies => $how eq 'restarted');
+    my $restarted = $how eq 'restarted';
+    my @found = $load->complaints(\@results, $stage->daemon,
+        lost_replies => $restarted, agents_end => 1);
     is_deeply(\@found, [], "Postfix $how: nothing lost, doubled, refused for good or struck")
         or diag(join "\n", @found);
     my $verdicts = $stage->daemon->status->{transfers};
     is($verdicts->{$_}, 0, "Postfix $how: no verdict $_") for qw(mismatch truncated swallowed stalled);
     $stage->daemon->expect_log(qr/verdict=|unverified/);
     # Its own processes lose each other as well; only of ours nothing may be said at a reload.
-    $stage->allow_postfix_log($how eq 'restarted' ? qr/./ : qr/^(?!.*bdat-milter)/);
+    $stage->allow_postfix_log($restarted ? qr/./ : qr/^(?!.*bdat-milter)/);
     $stage->finish_quietly;
 }
 

@@ -10,6 +10,7 @@ package MailTest::Load;
 use v5.36;
 use Carp qw(croak);
 use JSON::PP ();
+use List::Util qw(sum0);
 use MailTest::Client;
 use MailTest::Place qw(new_folder write_file);
 use MailTest::Wait qw(wait_until);
@@ -241,15 +242,19 @@ sub finish ($self, $seconds = 300) {
 sub is_sound ($result) { return $kinds{$result->{kind}}[1] }
 sub wanted_verdict ($result) { return $kinds{$result->{kind}}[2] }
 
-# How often each id stands in the Maildir.
+# How often each id stands in the Maildir: { id => { queue id => times } }.
 sub count_delivered ($postfix) {
     my %count;
     opendir my $folder, $postfix->folder . '/mail/box/new' or return \%count;
     for my $name (readdir $folder) {
         open my $file, '<', $postfix->folder . "/mail/box/new/$name" or next;
+        my $queue_id = '';
         while (my $line = <$file>) {
             last if $line eq "\n";
-            $count{$1}++ if $line =~ /^X-Test-Id: (\S+)/;
+            $queue_id = $1 if $queue_id eq '' && $line =~ /^\s+by \S+ \(Postfix\) with \S+ id (\w+)/;
+            next if $line !~ /^X-Test-Id: (\S+)/;
+            croak "$name: no queue id in its Received" if $queue_id eq '';
+            $count{$1}{$queue_id}++;
         }
     }
     return \%count;
@@ -257,12 +262,15 @@ sub count_delivered ($postfix) {
 
 # What is wrong, in words; nothing where every sound message was delivered exactly once, none was
 # refused for good, and no sound client has a strike. %opt: lost_replies => 1: a message whose reply
-# was lost with its connection may be there twice, as RFC 5321 (4.5.3.2.6) has it.
+# was lost with its connection may be there twice, as RFC 5321 (4.5.3.2.6) has it. agents_end => 1:
+# delivery agents were ended in their work, and what one had delivered before it could say so is
+# delivered again under the same queue id: only a second queue id is a second message.
 sub complaints ($self, $results, $daemon, %opt) {
     my $count = count_delivered($self->{postfix});
     my @found;
     for my $result (grep { is_sound($_) } @$results) {
-        my $delivered = $count->{$result->{id}} // 0;
+        my $files = $count->{$result->{id}} // {};
+        my $delivered = $opt{agents_end} ? keys %$files : sum0(values %$files);
         my $story = "$result->{id} ($result->{kind} from $result->{from}, "
             . "$result->{tries} tries, $result->{lost} replies lost; @{$result->{replies}})";
         push @found, "refused for good: $story" if grep { /^5/ } @{$result->{replies}};
