@@ -125,6 +125,8 @@ static const struct pair evidences[] = {
     {"nested_mail", "a new MAIL came between the chunks, so two messages may be mixed up"},
     {"server_gone",
      "the process that served the session ended with it: Postfix was stopped, maybe"},
+    {"insisted", "the same message had been sent back three times and came again just as it was, "
+                 "so it was let in"},
 };
 
 static const struct pair actions[] = {

@@ -61,6 +61,13 @@ void answer_choose(const struct settings *settings, struct record *record)
         write_reply(settings, record);
 }
 
+void answer_let_in(struct record *record)
+{
+    record->action = ACTION_TAG;
+    record->reply[0] = '\0';
+    record->transfer.evidence |= EVIDENCE_INSISTED;
+}
+
 /* Has libmilter give the reply; the codes stand at fixed places of it. */
 static sfsistat refuse(SMFICTX *ctx, const struct record *record, struct log *log)
 {

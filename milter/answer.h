@@ -16,6 +16,9 @@
  * goes with a refusal into record->reply: "CODE STATUS text". */
 void answer_choose(const struct settings *settings, struct record *record);
 
+/* Turns a refusal for now into acceptance with a header: the sender has nothing else to send. */
+void answer_let_in(struct record *record);
+
 /* Has libmilter give that answer, to be returned by the callback. SMFIS_ACCEPT for all that is no
  * refusal; tag and hold are for the end of a message only. `header_spaces`: the negotiation agreed
  * that header values bring the space behind the colon along (SMFIP_HDR_LEADSPC). */

@@ -15,6 +15,7 @@
 #include "milter/content.h"
 #include "milter/filter_sendmail.h"
 #include "milter/mta.h"
+#include "milter/patience.h"
 
 /* libmilter takes these without const. */
 static char filter_name[] = "bdat-milter";
@@ -76,7 +77,8 @@ static struct {
     atomic_uint_least64_t opened;
     atomic_uint_least64_t closed;
     atomic_int_least64_t last_seen_ms;
-} filter;
+    struct patience patience;
+} filter = {.patience = PATIENCE_INITIALIZER};
 
 /* Said to the loop. */
 struct end_letter {
@@ -402,6 +404,10 @@ static void judge(const struct settings *settings, struct content *content,
     record->has_body = true;
     record->body = content->octets;
     answer_choose(settings, record);
+    if (record->action == ACTION_TEMPFAIL &&
+        patience_is_over(&filter.patience, patience_identify(&record->transfer, content),
+                         clock_wall_ms() / 1000))
+        answer_let_in(record);
 }
 
 static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)

@@ -68,7 +68,7 @@ static const char *const evidences[EVIDENCE_BITS] = {
     "command_tail",    "open_multipart", "lone_dot",     "size_exceeded",
     "foreign_input",   "max_chunks",     "max_chunk",    "min_chunk",
     "max_message",     "binarymime",     "guarded",      "changed_body",
-    "malformed",       "nested_mail",    "server_gone",
+    "malformed",       "nested_mail",    "server_gone",  "insisted",
 };
 
 const char *verdict_name(enum verdict verdict)

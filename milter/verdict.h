@@ -63,8 +63,9 @@ enum evidence {
     EVIDENCE_MALFORMED = 1 << 16,       /* a BDAT command that breaks RFC 3030's syntax */
     EVIDENCE_NESTED_MAIL = 1 << 17,     /* MAIL between the chunks: two messages may be mixed */
     EVIDENCE_SERVER_GONE = 1 << 18,     /* the smtpd process ended with the session */
+    EVIDENCE_INSISTED = 1 << 19,        /* sent back before, time and again, just as it is */
 };
-#define EVIDENCE_BITS 19
+#define EVIDENCE_BITS 20
 
 /* The bits that say which configured limit was broken: the verdict is `refused` then. */
 #define EVIDENCE_OF_LIMITS                                                                         \

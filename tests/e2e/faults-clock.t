@@ -18,12 +18,16 @@ plan skip_all => 'a sanitizer must be loaded first' if MailTest::Daemon::is_sani
 
 my $clock = new_folder() . '/clock';
 write_file($clock, "+0\n");
-my $stage = MailTest::Session->new(daemon => {env => {
-    LD_PRELOAD => $library,
-    FAKETIME_TIMESTAMP_FILE => $clock,
-    FAKETIME_NO_CACHE => 1,
-    FAKETIME_DONT_FAKE_MONOTONIC => 1,
-}});
+my $pinned = '127.7.0.1';
+my $stage = MailTest::Session->new(daemon => {
+    config => {rules => "( { clients = [\"$pinned\"]; chunking = \"always\"; } )"},
+    env => {
+        LD_PRELOAD => $library,
+        FAKETIME_TIMESTAMP_FILE => $clock,
+        FAKETIME_NO_CACHE => 1,
+        FAKETIME_DONT_FAKE_MONOTONIC => 1,
+    },
+});
 my $daemon = $stage->daemon;
 
 # The daemon's idea of the time, seconds ahead of ours.
@@ -71,5 +75,26 @@ write_file($clock, "+3600\n");
 wait_until('the hold to be over', sub { $daemon->client($short)->{state} ne 'suppressed' });
 pass('a clock set forward: the hold is over');
 
-$daemon->expect_log(qr/CHUNKING is not offered/);
+# A message that comes again and again just as it was is let in with a header: its client keeps
+# CHUNKING by a rule, so that nothing leads it to DATA. A burst is no coming again.
+my $cut = new_message(
+    headers => "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=edge\r\n",
+    body => "--edge\r\nContent-Type: text/plain\r\n\r\nHello",
+);
+for my $try (['+0', 451], ['+0', 451], ['+600', 451], ['+601', 451], ['+1200', 451], ['+1800', 250]) {
+    my ($step, $code) = @$try;
+    write_file($clock, "$step\n");
+    my $client = $stage->client(from => $pinned);
+    $client->envelope($cut->{sender});
+    like($client->bdat($cut->{content}, last => 1), qr/^$code /, "the same cut message at $step: $code");
+    $client->quit;
+}
+my $octets = length $cut->{content};
+my ($delivered) = $stage->postfix->maildir->wait_for($cut->{id});
+like($delivered, qr/^X-BDAT-Transfer: truncated; declared=$octets; received=\d+$/m, 'it has the header');
+my $got = $daemon->transfer($cut->{sender});
+is("$got->{verdict} $got->{action}", 'truncated tag', 'it is recorded as truncated and tagged');
+ok((grep { $_ eq 'insisted' } @{$got->{evidence}}), 'with the evidence insisted');
+
+$daemon->expect_log(qr/CHUNKING is not offered|verdict=truncated/);
 $stage->finish;
