@@ -1,4 +1,4 @@
-/* Patience: a message that comes again just as it was is let in after three tries, another is not. */
+/* Patience: what comes again just as it was is let in after three tries, other messages are not. */
 #include "tests/unit/cmocka_all.h"
 
 #include <string.h>
