@@ -151,6 +151,8 @@ const struct command commands[] = {
      "set what Postfix needs, by postconf(1)",
      {POSTFIX_OPTIONS,
       PLAN_OPTIONS,
+      {"tables", 0, "PLACE", WORDS_TABLES,
+       "set the tables in main.cf (main) or services (services)"},
       {"force", 0, NULL, WORDS_NONE, "even though the daemon does not answer"}}},
     {"detach",
      "",
