@@ -204,19 +204,32 @@ static void remember(json_t *record, const struct change *change, const char *pa
         undo_spoil(record, path);
 }
 
+/* True if the tables go out of master.cf and nothing of ours stays there, nor edits of others. */
+static bool leaves_master(const struct plan *plan, const struct site *site, enum plan_file file,
+                          const json_t *record)
+{
+    bool leaves = file == PLAN_MASTER && plan_is_exact(plan, &site->postfix, file, record);
+    for (size_t i = 0; i < plan->count && leaves; i++)
+        leaves = plan->changes[i].file != file || plan->changes[i].takes_out;
+    return leaves;
+}
+
 static int apply_to_file(const struct plan *plan, const struct site *site, enum plan_file file,
                          json_t *record)
 {
     if (!plan_touches(plan, file))
         return 0;
     char *path = plan_path(&site->postfix, file);
-    int failed = undo_keep(record, path);
-    if (failed == 0)
+    bool leaves = leaves_master(plan, site, file, record);
+    int failed = leaves ? undo_restore(path) : undo_keep(record, path);
+    if (failed == 0 && !leaves)
         failed = plan_write(plan, &site->postfix, file);
     for (size_t i = 0; i < plan->count && failed == 0; i++)
         if (plan->changes[i].file == file)
             remember(record, &plan->changes[i], path);
-    if (failed == 0)
+    if (failed == 0 && leaves)
+        undo_drop_file(record, path);
+    else if (failed == 0)
         undo_note(record, path);
     free(path);
     return failed;

@@ -9,20 +9,6 @@
 #include "ctl/plan.h"
 #include "ctl/undo.h"
 
-/* True if the file is as attach left it, and attach has set all that is to be changed: then its
- * copy undoes just that. */
-static bool is_exact(const struct plan *plan, const struct site *site, enum plan_file file,
-                     const json_t *record)
-{
-    char *path = plan_path(&site->postfix, file);
-    bool exact = plan_touches(plan, file) && undo_is_exact(record, path);
-    free(path);
-    for (size_t i = 0; i < plan->count && exact; i++)
-        exact = plan->changes[i].file != file ||
-                undo_recall(record, plan->changes[i].parameter) != NULL;
-    return exact;
-}
-
 static void make_plan(struct plan *plan, const struct site *site, const json_t *record)
 {
     const struct postfix *postfix = &site->postfix;
@@ -34,7 +20,7 @@ static void make_plan(struct plan *plan, const struct site *site, const json_t *
     }
     plan_postscreen_back(plan, site, record);
     for (enum plan_file file = 0; file < PLAN_FILE_COUNT; file++)
-        plan->exact[file] = is_exact(plan, site, file, record);
+        plan->exact[file] = plan_is_exact(plan, &site->postfix, file, record);
 }
 
 static void print_plan(const struct plan *plan, const struct site *site)

@@ -142,6 +142,18 @@ char *plan_path(const struct postfix *postfix, enum plan_file file)
     return text_format("%s/%s", postfix->config_dir, files[file].name);
 }
 
+bool plan_is_exact(const struct plan *plan, const struct postfix *postfix, enum plan_file file,
+                   const json_t *record)
+{
+    char *path = plan_path(postfix, file);
+    bool exact = plan_touches(plan, file) && undo_is_exact(record, path);
+    free(path);
+    for (size_t i = 0; i < plan->count && exact; i++)
+        exact = plan->changes[i].file != file ||
+                undo_recall(record, plan->changes[i].parameter) != NULL;
+    return exact;
+}
+
 /* The word that postconf(1) takes: an assignment, or the name of what is to be unset. */
 static char *make_word(const struct change *change)
 {

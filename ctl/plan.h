@@ -55,6 +55,11 @@ bool plan_touches(const struct plan *plan, enum plan_file file);
 /* The file's path; the caller frees. */
 char *plan_path(const struct postfix *postfix, enum plan_file file);
 
+/* True if the file is as attach left it and attach has set all that is to be changed: then its
+ * copy undoes just that. */
+bool plan_is_exact(const struct plan *plan, const struct postfix *postfix, enum plan_file file,
+                   const json_t *record);
+
 /* Writes the commands to standard output, each with its reason unless `only_commands`. */
 void plan_print(const struct plan *plan, const struct postfix *postfix, bool only_commands);
 

@@ -121,6 +121,14 @@ void undo_spoil(json_t *record, const char *path)
     json_object_set_new(json_object_get(record, "files"), path, json_string(EDITED));
 }
 
+void undo_drop_file(json_t *record, const char *path)
+{
+    char *copy = copy_path(path);
+    unlink(copy);
+    free(copy);
+    json_object_del(json_object_get(record, "files"), path);
+}
+
 int undo_save(const json_t *record, const char *config_dir)
 {
     char *path = record_path(config_dir), *text = json_dumps(record, JSON_INDENT(2));

@@ -42,6 +42,9 @@ bool undo_drop(json_t *record, const char *parameter);
 /* Says that the copy of a file is not to be put back: it holds parts of ours. */
 void undo_spoil(json_t *record, const char *path);
 
+/* Forgets a file that is as it was again, and removes its copy. */
+void undo_drop_file(json_t *record, const char *path);
+
 /* Writes the record; 0, or -1 after saying what is wrong. */
 int undo_save(const json_t *record, const char *config_dir) __attribute__((warn_unused_result));
 

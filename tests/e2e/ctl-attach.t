@@ -145,7 +145,7 @@ EOT
     like($got->{out}, qr/^# first, since a filter before it/m, 'the order is explained');
     like(
         $got->{err},
-        qr{master\.cf sets smtpd_milters = inet:127\.0\.0\.1:9999 for submission/inet.*postconf -P 'submission/inet/smtpd_milters=\{ unix:bdat-milter/milter\.sock, default_action=accept \}, inet:127\.0\.0\.1:9999'}s,
+        qr{master\.cf sets smtpd_milters = inet:127\.0\.0\.1:9999 for submission/inet.*postconf -c \S+ -P 'submission/inet/smtpd_milters=\{unix:bdat-milter/milter\.sock,default_action=accept\},inet:127\.0\.0\.1:9999'}s,
         'overrides in master.cf are reported with the command that attaches them too'
     );
     is(detach($folder)->{code}, 0, 'detach');
