@@ -27,7 +27,7 @@ static enum exit_code plan_hook(struct plan *plan, const struct site *site, cons
     if (hook_find(hook, queue_dir, raw, &part) || hook_find(hook, queue_dir, expanded, &part)) {
         /* Already there. */
     } else if (hook->kind == HOOK_SINGLE && value_next(raw, 0, &part)) {
-        tables_complain_taken(hook, raw);
+        tables_complain_taken(site, hook, raw);
         code = EXIT_NO;
     } else {
         char *after = value_add(raw, hook->text, hook->in_front);

@@ -80,24 +80,27 @@ static bool is_as_attached(const struct postfix_service *service, const struct h
     return is;
 }
 
-static void complain_taken_by_service(const struct postfix_service *service,
+static void complain_taken_by_service(const struct site *site,
+                                      const struct postfix_service *service,
                                       const struct hook *hook, const char *own)
 {
     char *name = postfix_service_parameter(service, hook->parameter);
-    char *quoted = value_quote_for_shell(name);
+    char *command = postfix_command(&site->postfix, "-PX", name);
     ctl_complain("master.cf sets %s to \"%s\" for %s/%s already, and Postfix takes only one.\n"
-                 "If that filter is not needed any more, remove it with:\n  postconf -PX %s",
-                 hook->parameter, own, service->name, service->type, quoted);
-    free(quoted);
+                 "If that filter is not needed any more, remove it with:\n  %s",
+                 hook->parameter, own, service->name, service->type, command);
+    free(command);
     free(name);
 }
 
-void tables_complain_taken(const struct hook *hook, const char *value)
+void tables_complain_taken(const struct site *site, const struct hook *hook, const char *value)
 {
+    char *command = postfix_command(&site->postfix, "-X", hook->parameter);
     ctl_complain("%s is set to \"%s\" already, and Postfix takes only one.\n"
                  "bdat-milter cannot work without it. If that filter is not needed any more, "
-                 "remove it with:\n  postconf -X %s",
-                 hook->parameter, value, hook->parameter);
+                 "remove it with:\n  %s",
+                 hook->parameter, value, command);
+    free(command);
 }
 
 /* What main.cf holds that keeps us from setting the table for services. */
@@ -132,10 +135,10 @@ static enum exit_code check_filter(const struct site *site, const struct postfix
     enum exit_code code = EXIT_DONE;
     char *raw = postfix_get(&site->postfix, hook->parameter, false);
     if (own != NULL && value_next(own, 0, &item)) {
-        complain_taken_by_service(service, hook, own);
+        complain_taken_by_service(site, service, hook, own);
         code = EXIT_NO;
     } else if (own == NULL && !is_ours(site, hook, raw) && value_next(raw, 0, &item)) {
-        tables_complain_taken(hook, raw);
+        tables_complain_taken(site, hook, raw);
         code = EXIT_NO;
     }
     free(raw);

@@ -30,7 +30,7 @@ bool tables_in_services(const struct site *site, const struct hook *hook);
 char *tables_service_value(const struct site *site, const struct hook *hook);
 
 /* Says that main.cf has another command filter than ours. */
-void tables_complain_taken(const struct hook *hook, const char *value);
+void tables_complain_taken(const struct site *site, const struct hook *hook, const char *value);
 
 /* Plans one table for the services, and to take it out of main.cf. EXIT_NO, which is said, when
  * something else stands where ours must. */

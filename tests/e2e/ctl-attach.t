@@ -181,7 +181,7 @@ subtest 'a command filter is set' => sub {
     my $got    = attach($folder);
     is($got->{code}, 1, 'attach refuses');
     like($got->{err},
-        qr/smtpd_command_filter is set to "pcre:\/etc\/postfix\/commands" already.*postconf -X smtpd_command_filter/s,
+        qr/smtpd_command_filter is set to "pcre:\/etc\/postfix\/commands" already.*postconf -c \S+ -X smtpd_command_filter/s,
         'with a clear text');
     is_deeply(snapshot($folder), $before, 'nothing was written');
 };

@@ -226,7 +226,7 @@ subtest 'another filter' => sub {
     my $before = snapshot($folder);
     my $got    = attach($folder, '--tables', 'services');
     is($got->{code}, 1, 'in main.cf: refused');
-    like($got->{err}, qr/is set to "pcre:\S+" already.*postconf -X $FILTER/s, 'with a clear text');
+    like($got->{err}, qr/is set to "pcre:\S+" already.*postconf -c \S+ -X $FILTER/s, 'with a clear text');
     is_deeply(snapshot($folder), $before, 'nothing was written');
 
     $folder = configuration('', "$services  -o $FILTER=x:y\nlast inet n - y - - smtpd -o $FILTER=pcre:/c\n");
@@ -234,7 +234,7 @@ subtest 'another filter' => sub {
     $got    = attach($folder, '--tables', 'services');
     is($got->{code}, 1, 'of a service: refused');
     like($got->{err},
-        qr/sets $FILTER to "pcre:\/c" for last\/inet already.*postconf -PX last\/inet\/$FILTER/s,
+        qr/sets $FILTER to "pcre:\/c" for last\/inet already.*postconf -c \S+ -PX last\/inet\/$FILTER/s,
         'with a clear text');
     is_deeply(snapshot($folder), $before, 'nothing was written');
 
