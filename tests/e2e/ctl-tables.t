@@ -304,9 +304,18 @@ sub greet_sendmail ($folder) {
 }
 
 subtest 'a private Postfix' => sub {
-    my $second = free_port();
-    my $stage  = MailTest::Session->new(
-        postfix => {hooks => [], chroot => 1, services => "127.0.0.1:$second inet n - y - - smtpd\n"});
+    my($second, $screened) = (free_port(), free_port());
+    my $stage = MailTest::Session->new(
+        postfix => {
+            hooks    => [],
+            chroot   => 1,
+            main     => {postscreen_access_list => 'static:permit'},
+            services => <<"EOT",
+127.0.0.1:$second inet n - y - - smtpd
+127.0.0.1:$screened inet n - n - 1 postscreen
+smtpd pass - - y - - smtpd
+EOT
+        });
     my $daemon = $stage->daemon;
     my $folder = $stage->postfix->config_folder;
     my @where  = ('-c', $folder, '-f', $daemon->config_file, '-s', $daemon->control_socket);
@@ -325,7 +334,7 @@ subtest 'a private Postfix' => sub {
     is(greet_sendmail($folder), '220 250 221', 'with the tables of the services');
     like($go->('check', '--to', 'box@example.test'), qr/^ok +live test: tables/m, 'is content');
 
-    for my $port ($stage->postfix->port, $second) {
+    for my $port ($stage->postfix->port, $second, $screened) {
         my $client = $stage->client(port => $port, from => '127.0.0.9');
         for my $count (1, 2) {
             my $message = new_message();
