@@ -152,7 +152,7 @@ const struct command commands[] = {
      {POSTFIX_OPTIONS,
       PLAN_OPTIONS,
       {"tables", 0, "PLACE", WORDS_TABLES,
-       "set the tables in main.cf (main) or services (services)"},
+       "where the tables go: main (main.cf) or services (master.cf)"},
       {"force", 0, NULL, WORDS_NONE, "even though the daemon does not answer"}}},
     {"detach",
      "",
