@@ -11,26 +11,17 @@
 
 #define ATTACH "bdatctl attach"
 
-/* " -c DIR" as it must stand in a command that we advise; "" for the default instance. */
-static char *dir_option(const struct postfix *postfix)
-{
-    char *quoted = postfix->asked_dir == NULL ? NULL : value_quote_for_shell(postfix->asked_dir);
-    char *option = quoted == NULL ? text_copy("") : text_format(" -c %s", quoted);
-    free(quoted);
-    return option;
-}
-
-/* "postconf [-c DIR] FLAG 'TEXT' && postfix reload", to be freed. */
+/* "postconf [-c DIR] FLAG 'NAME=VALUE' && postfix reload", to be freed. */
 static char *command(const struct postfix *postfix, const char *flag, const char *name,
                      const char *value)
 {
     char *assignment = text_format("%s%s%s", name, *value ? "=" : "", value);
-    char *quoted = value_quote_for_shell(assignment), *dir = dir_option(postfix);
-    char *line = text_format("postconf%s %s %s && postfix%s reload", dir, flag, quoted, dir);
+    char *line = postfix_command(postfix, flag, assignment), *dir = postfix_dir_option(postfix);
+    char *whole = text_format("%s && postfix%s reload", line, dir);
     free(dir);
-    free(quoted);
+    free(line);
     free(assignment);
-    return line;
+    return whole;
 }
 
 /* The value as it should be where ours is there but in the wrong place or form. */
@@ -42,13 +33,14 @@ static char *corrected(const struct hook *hook, const char *value, struct span p
     return whole;
 }
 
-static void check_value(struct report *report, const struct site *site, const struct hook *hook,
-                        const char *value)
+bool check_main_cf(struct report *report, const struct site *site, const struct hook *hook)
 {
     struct span part;
     const char *name = hook->parameter;
+    bool right = false;
+    char *value = postfix_get(&site->postfix, name, true);
     if (!hook_find(hook, site->postfix.queue_dir, value, &part)) {
-        char *dir = dir_option(&site->postfix);
+        char *dir = postfix_dir_option(&site->postfix);
         report_add(report, LEVEL_FAIL, text_format("main.cf: %s does not name bdat-milter", name),
                    text_format(ATTACH "%s", dir));
         free(dir);
@@ -69,26 +61,16 @@ static void check_value(struct report *report, const struct site *site, const st
                    command(&site->postfix, "-e", name, whole));
         free(whole);
     } else {
-        report_add(report, LEVEL_OK, text_format("main.cf: %s", name), NULL);
+        right = true;
     }
+    free(value);
+    return right;
 }
 
-/* A map in front of ours that answers for every client would leave ours unasked. */
-static void check_maps_in_front(struct report *report, const struct hook *hook, const char *value,
-                                const char *queue_dir)
+static void check_hook(struct report *report, const struct site *site, const struct hook *hook)
 {
-    struct span part, item;
-    if (!hook_find(hook, queue_dir, value, &part))
-        return;
-    for (size_t at = 0; value_next(value, at, &item) && item.begin < part.begin; at = item.end)
-        if (strncmp(value + item.begin, "static:", 7) == 0)
-            report_add(report, LEVEL_FAIL,
-                       text_format("main.cf: %.*s in %s answers for every client, so bdat-milter "
-                                   "is never asked",
-                                   (int)(item.end - item.begin), value + item.begin,
-                                   hook->parameter),
-                       text_copy("move its words to smtpd_discard_ehlo_keywords, remove it, and "
-                                 "run " ATTACH));
+    if (check_main_cf(report, site, hook))
+        report_add(report, LEVEL_OK, text_format("main.cf: %s", hook->parameter), NULL);
 }
 
 static void check_overrides(struct report *report, const struct site *site,
@@ -99,9 +81,8 @@ static void check_overrides(struct report *report, const struct site *site,
         const struct hook *hook = &site->hooks[i];
         char *value = postfix_get_override(&site->postfix, service, hook->parameter);
         if (value != NULL && !hook_find(hook, site->postfix.queue_dir, value, &part)) {
-            char *name = text_format("%s/%s/%s", service->name, service->type, hook->parameter);
-            char *whole = hook->kind == HOOK_SINGLE ? text_copy(hook->text)
-                                                    : value_add(value, hook->text, hook->in_front);
+            char *name = postfix_service_parameter(service, hook->parameter);
+            char *whole = hook_service_value(hook, value);
             report_add(report, LEVEL_WARN,
                        text_format("master.cf: service %s/%s has its own %s = %s, so its mail is "
                                    "not watched",
@@ -172,12 +153,12 @@ void check_postfix(struct report *report, const struct site *site)
     const struct postfix *postfix = &site->postfix;
     size_t listeners = 0;
     check_version(report, postfix);
+    bool for_users = postfix_serves_users(postfix);
     for (size_t i = 0; i < HOOK_COUNT; i++) {
-        char *value = postfix_get(postfix, site->hooks[i].parameter, true);
-        check_value(report, site, &site->hooks[i], value);
-        if (site->hooks[i].kind == HOOK_MAP)
-            check_maps_in_front(report, &site->hooks[i], value, postfix->queue_dir);
-        free(value);
+        if (hook_is_table(&site->hooks[i]))
+            check_table(report, site, &site->hooks[i], for_users);
+        else
+            check_hook(report, site, &site->hooks[i]);
     }
     for (size_t i = 0; i < postfix->service_count; i++) {
         if (!postfix_is_smtpd(&postfix->services[i]))

@@ -151,6 +151,8 @@ const struct command commands[] = {
      "set what Postfix needs, by postconf(1)",
      {POSTFIX_OPTIONS,
       PLAN_OPTIONS,
+      {"tables", 0, "PLACE", WORDS_TABLES,
+       "where the tables go: main (main.cf) or services (master.cf)"},
       {"force", 0, NULL, WORDS_NONE, "even though the daemon does not answer"}}},
     {"detach",
      "",

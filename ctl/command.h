@@ -20,7 +20,8 @@ enum words {
     WORDS_CLIENT,
     WORDS_VERDICT,
     WORDS_STATE,
-    WORDS_SHELL
+    WORDS_SHELL,
+    WORDS_TABLES
 };
 
 struct option {

@@ -40,6 +40,9 @@ static void print_bash_words(enum words words)
     case WORDS_SHELL:
         fputs("COMPREPLY=($(compgen -W 'bash zsh' -- \"$cur\"))", stdout);
         break;
+    case WORDS_TABLES:
+        fputs("COMPREPLY=($(compgen -W 'main services' -- \"$cur\"))", stdout);
+        break;
     case WORDS_NONE:
         fputs("COMPREPLY=()", stdout);
         break;
@@ -119,6 +122,7 @@ static void print_zsh_words(enum words words)
         [WORDS_CLIENT] = "_bdatctl_clients",
         [WORDS_STATE] = "(offered suppressed probation pinned_never pinned_always)",
         [WORDS_SHELL] = "(bash zsh)",
+        [WORDS_TABLES] = "(main services)",
     };
     if (words != WORDS_VERDICT) {
         fputs(actions[words], stdout);

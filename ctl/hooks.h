@@ -20,6 +20,9 @@
 
 #define HOOK_COUNT 5
 
+/* What postscreen(8) asks in place of smtpd's map; by default the same. */
+#define POSTSCREEN_MAPS "postscreen_discard_ehlo_keyword_address_maps"
+
 enum hook_kind {
     HOOK_MILTER, /* one item */
     HOOK_SINGLE, /* the whole value */
@@ -49,6 +52,17 @@ void hooks_free(struct hook hooks[HOOK_COUNT]);
 /* Finds ours in a value, however its socket is written; `part` is all that belongs to it. */
 bool hook_find(const struct hook *hook, const char *queue_dir, const char *value,
                struct span *part);
+
+/* The value without ours. The caller frees. */
+char *hook_take_out(const struct hook *hook, const char *queue_dir, const char *value);
+
+/* The value that attaches a service with a value of its own in master.cf, as postconf -P takes
+ * it. The caller frees. */
+char *hook_service_value(const struct hook *hook, const char *value);
+
+/* True for the two tables. Unlike the others, the smtpd(8) that `sendmail -bs` starts asks them
+ * too, as the user who runs it (SMTPD_STAND_ALONE() of Postfix). */
+bool hook_is_table(const struct hook *hook);
 
 /* True if ours is found and no item stands where ours should: before it for those in front. */
 bool hook_is_first(const char *value, struct span part);

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ctl/daemon.h"
 #include "ctl/process.h"
 #include "ctl/text.h"
+#include "ctl/value.h"
 
 /* Runs postconf or postfix with -c DIR if one was asked for, `words`, and `count` more words. */
 static struct process_result run(const struct postfix *postfix, const char *program,
@@ -164,10 +166,76 @@ bool postfix_is_set(const struct postfix *postfix, const char *parameter)
 char *postfix_get_override(const struct postfix *postfix, const struct postfix_service *service,
                            const char *parameter)
 {
-    char *name = text_format("%s/%s/%s", service->name, service->type, parameter);
+    char *name = postfix_service_parameter(service, parameter);
     char *value = find_value(postfix->overrides, name);
     free(name);
     return value;
+}
+
+char *postfix_service_parameter(const struct postfix_service *service, const char *parameter)
+{
+    return text_format("%s/%s/%s", service->name, service->type, parameter);
+}
+
+char *postfix_dir_option(const struct postfix *postfix)
+{
+    if (postfix->asked_dir == NULL)
+        return text_copy("");
+    char *quoted = value_quote_for_shell(postfix->asked_dir);
+    char *option = text_format(" -c %s", quoted);
+    free(quoted);
+    return option;
+}
+
+char *postfix_command(const struct postfix *postfix, const char *flag, const char *word)
+{
+    char *quoted = value_quote_for_shell(word), *dir = postfix_dir_option(postfix);
+    char *line = text_format("postconf%s %s %s", dir, flag, quoted);
+    free(dir);
+    free(quoted);
+    return line;
+}
+
+static bool is_same_folder(const char *one, const char *other)
+{
+    struct stat a, b;
+    return strcmp(one, other) == 0 || (stat(one, &a) == 0 && stat(other, &b) == 0 &&
+                                       a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
+bool postfix_lists_folder(const char *list, const char *folder)
+{
+    struct span item;
+    bool found = false;
+    for (size_t at = 0; !found && value_next(list, at, &item); at = item.end) {
+        char *name = text_format("%.*s", (int)(item.end - item.begin), list + item.begin);
+        found = is_same_folder(name, folder);
+        free(name);
+    }
+    return found;
+}
+
+/* What postconf(1) writes for these words, "" if it fails. */
+static char *ask_default(const char *const argv[])
+{
+    struct process_result result = process_run(argv);
+    char *text = text_copy(result.status == 0 ? result.out : "");
+    process_free(&result);
+    return text;
+}
+
+bool postfix_serves_users(const struct postfix *postfix)
+{
+    char *own =
+        ask_default((const char *const[]){"postconf", "-d", "-h", "config_directory", NULL});
+    char *others = ask_default((const char *const[]){"postconf", "-c", own, "-x", "-h",
+                                                     "alternate_config_directories",
+                                                     "multi_instance_directories", NULL});
+    bool serves = postfix_lists_folder(own, postfix->config_dir) ||
+                  postfix_lists_folder(others, postfix->config_dir);
+    free(others);
+    free(own);
+    return serves;
 }
 
 bool postfix_is_smtpd(const struct postfix_service *service)
@@ -209,15 +277,15 @@ static int finish(struct process_result result, const char *what)
     return failed;
 }
 
-int postfix_edit(const struct postfix *postfix, const char *const *assignments, size_t count)
+int postfix_change(const struct postfix *postfix, const char *flag, const char *const *words,
+                   size_t count)
 {
-    return count == 0 ? 0
-                      : finish(run(postfix, "postconf", "-e", assignments, count), "postconf -e");
-}
-
-int postfix_forget(const struct postfix *postfix, const char *const *names, size_t count)
-{
-    return count == 0 ? 0 : finish(run(postfix, "postconf", "-X", names, count), "postconf -X");
+    if (count == 0)
+        return 0;
+    char *what = text_format("postconf %s", flag);
+    int failed = finish(run(postfix, "postconf", flag, words, count), what);
+    free(what);
+    return failed;
 }
 
 bool postfix_is_running(const struct postfix *postfix)

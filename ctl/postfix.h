@@ -41,6 +41,24 @@ bool postfix_is_set(const struct postfix *postfix, const char *parameter);
 char *postfix_get_override(const struct postfix *postfix, const struct postfix_service *service,
                            const char *parameter);
 
+/* "SERVICE/TYPE/PARAMETER", as postconf -P takes it. The caller frees. */
+char *postfix_service_parameter(const struct postfix_service *service, const char *parameter);
+
+/* " -c DIR" as it must stand in a command that we show; "" for the default instance. The caller
+ * frees. */
+char *postfix_dir_option(const struct postfix *postfix);
+
+/* "postconf [-c DIR] FLAG WORD" as a shell would take it. The caller frees. */
+char *postfix_command(const struct postfix *postfix, const char *flag, const char *word);
+
+/* True if ordinary users can send mail by sendmail(1) with this configuration: it is Postfix's
+ * own, or that one's main.cf names it in alternate_config_directories or
+ * multi_instance_directories (mail_conf_checkdir() of Postfix). */
+bool postfix_serves_users(const struct postfix *postfix);
+
+/* True if the list names that folder, however it is written. */
+bool postfix_lists_folder(const char *list, const char *folder);
+
 /* True for smtpd(8) of an inet or pass service: where clients arrive. */
 bool postfix_is_smtpd(const struct postfix_service *service);
 bool postfix_uses_postscreen(const struct postfix *postfix);
@@ -51,12 +69,11 @@ bool postfix_has_chroot(const struct postfix *postfix);
 /* True from version major.minor on. */
 bool postfix_is_at_least(const struct postfix *postfix, int major, int minor);
 
-/* "NAME=VALUE" lines with postconf -e, names with postconf -X: count of them, one call each.
- * 0, or -1 after saying what is wrong. */
-int postfix_edit(const struct postfix *postfix, const char *const *assignments, size_t count)
-    __attribute__((warn_unused_result));
-int postfix_forget(const struct postfix *postfix, const char *const *names, size_t count)
-    __attribute__((warn_unused_result));
+/* Runs postconf(1) with the words, `count` of them, unless that is 0: with "-e" or "-P" they are
+ * "NAME=VALUE" (-P takes no white space), with "-X" or "-PX" names. 0, or -1 after saying what is
+ * wrong. */
+int postfix_change(const struct postfix *postfix, const char *flag, const char *const *words,
+                   size_t count) __attribute__((warn_unused_result));
 
 bool postfix_is_running(const struct postfix *postfix);
 

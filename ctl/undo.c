@@ -61,8 +61,8 @@ int undo_keep(json_t *record, const char *path)
     if (undo_is_exact(record, path))
         return 0;
     if (json_object_get(files, path) != NULL) {
-        /* Edited since an earlier attach: a copy of today would hold our parts already. */
-        json_object_set_new(files, path, json_string(EDITED));
+        /* Edited since an earlier attach. */
+        undo_spoil(record, path);
         return 0;
     }
     size_t length;
@@ -109,6 +109,24 @@ void undo_remember(json_t *record, const char *parameter, const char *before, co
 const json_t *undo_recall(const json_t *record, const char *parameter)
 {
     return json_object_get(json_object_get(record, "parameters"), parameter);
+}
+
+bool undo_drop(json_t *record, const char *parameter)
+{
+    return json_object_del(json_object_get(record, "parameters"), parameter) == 0;
+}
+
+void undo_spoil(json_t *record, const char *path)
+{
+    json_object_set_new(json_object_get(record, "files"), path, json_string(EDITED));
+}
+
+void undo_drop_file(json_t *record, const char *path)
+{
+    char *copy = copy_path(path);
+    unlink(copy);
+    free(copy);
+    json_object_del(json_object_get(record, "files"), path);
 }
 
 int undo_save(const json_t *record, const char *config_dir)

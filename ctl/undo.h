@@ -29,11 +29,21 @@ bool undo_is_exact(const json_t *record, const char *path);
 /* Puts the copy back. 0, or -1 after saying what is wrong. */
 int undo_restore(const char *path) __attribute__((warn_unused_result));
 
-/* Remembers that `parameter` was set to `after` where `before` stood (NULL = not set). */
+/* Remembers that `parameter` (of a service: SERVICE/TYPE/NAME) was set to `after` where `before`
+ * stood (NULL = not set). */
 void undo_remember(json_t *record, const char *parameter, const char *before, const char *after);
 
 /* What is remembered of a parameter; NULL if nothing. */
 const json_t *undo_recall(const json_t *record, const char *parameter);
+
+/* Forgets a parameter that is as it was again; false if nothing was remembered of it. */
+bool undo_drop(json_t *record, const char *parameter);
+
+/* Says that the copy of a file is not to be put back: it holds parts of ours. */
+void undo_spoil(json_t *record, const char *path);
+
+/* Forgets a file that is as it was again, and removes its copy. */
+void undo_drop_file(json_t *record, const char *path);
 
 /* Writes the record; 0, or -1 after saying what is wrong. */
 int undo_save(const json_t *record, const char *config_dir) __attribute__((warn_unused_result));

@@ -2,6 +2,7 @@
 
 #include "ctl/value.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/text.h"
@@ -62,6 +63,57 @@ char *value_remove(const char *value, struct span part)
         while (begin > 0 && strchr(SEPARATORS, value[begin - 1]) != NULL)
             begin--;
     return text_format("%.*s%s", (int)begin, value, value + end);
+}
+
+/* Appends one item; within its braces white space becomes commas, or nothing where none is needed.
+ * False if the item would not be the same then. */
+static bool compact_item(char **end, const char *value, struct span item)
+{
+    bool table =
+        memchr(value + item.begin, '{', item.end - item.begin) != NULL && value[item.begin] != '{';
+    for (size_t i = item.begin; i < item.end; i++) {
+        size_t separators = strspn(value + i, SEPARATORS);
+        if (separators == 0) {
+            *(*end)++ = value[i];
+            continue;
+        }
+        if (table)
+            return false;
+        i += separators;
+        if (strchr("{=", (*end)[-1]) == NULL && strchr("}=", value[i]) == NULL)
+            *(*end)++ = ',';
+        i--;
+    }
+    return true;
+}
+
+char *value_compact(const char *value)
+{
+    struct span item;
+    char *compact = text_resize(NULL, strlen(value) + 1, 1), *end = compact;
+    for (size_t at = 0; value_next(value, at, &item); at = item.end) {
+        if (end != compact)
+            *end++ = ',';
+        if (!compact_item(&end, value, item)) {
+            free(compact);
+            return NULL;
+        }
+    }
+    *end = '\0';
+    return compact;
+}
+
+bool value_same_items(const char *one, const char *other)
+{
+    struct span a = {0}, b = {0};
+    for (;;) {
+        bool more = value_next(one, a.end, &a), too = value_next(other, b.end, &b);
+        if (!more || !too)
+            return more == too;
+        if (a.end - a.begin != b.end - b.begin ||
+            strncmp(one + a.begin, other + b.begin, a.end - a.begin) != 0)
+            return false;
+    }
 }
 
 char *value_quote_for_shell(const char *text)

@@ -29,6 +29,14 @@ char *value_add(const char *value, const char *item, bool in_front);
 /* The value without that part and one separator beside it. The caller frees. */
 char *value_remove(const char *value, struct span part);
 
+/* The value without white space, as postconf -P wants it: items separated by commas alone, in
+ * braces as well. NULL if that would change it, as in an inline table ("pcre:{ … }"). The caller
+ * frees. */
+char *value_compact(const char *value);
+
+/* True if two values hold the same items in the same order. */
+bool value_same_items(const char *one, const char *other);
+
 /* The text in single quotes where a shell needs them. The caller frees. */
 char *value_quote_for_shell(const char *text);
 

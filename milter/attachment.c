@@ -7,7 +7,7 @@
 
 static const char no_commands[] =
     "no command lookup was seen: set smtpd_command_filter = "
-    "socketmap:unix:bdat-milter/tables.sock:command in main.cf (bdatctl attach)";
+    "socketmap:unix:bdat-milter/tables.sock:command for each smtpd (bdatctl attach)";
 
 static const char no_policy[] =
     "no policy request was seen: put check_policy_service { unix:bdat-milter/policy.sock, "

@@ -145,7 +145,7 @@ EOT
     like($got->{out}, qr/^# first, since a filter before it/m, 'the order is explained');
     like(
         $got->{err},
-        qr{master\.cf sets smtpd_milters = inet:127\.0\.0\.1:9999 for submission/inet.*postconf -P 'submission/inet/smtpd_milters=\{ unix:bdat-milter/milter\.sock, default_action=accept \}, inet:127\.0\.0\.1:9999'}s,
+        qr{master\.cf sets smtpd_milters = inet:127\.0\.0\.1:9999 for submission/inet.*postconf -c \S+ -P 'submission/inet/smtpd_milters=\{unix:bdat-milter/milter\.sock,default_action=accept\},inet:127\.0\.0\.1:9999'}s,
         'overrides in master.cf are reported with the command that attaches them too'
     );
     is(detach($folder)->{code}, 0, 'detach');
@@ -181,7 +181,7 @@ subtest 'a command filter is set' => sub {
     my $got    = attach($folder);
     is($got->{code}, 1, 'attach refuses');
     like($got->{err},
-        qr/smtpd_command_filter is set to "pcre:\/etc\/postfix\/commands" already.*postconf -X smtpd_command_filter/s,
+        qr/smtpd_command_filter is set to "pcre:\/etc\/postfix\/commands" already.*postconf -c \S+ -X smtpd_command_filter/s,
         'with a clear text');
     is_deeply(snapshot($folder), $before, 'nothing was written');
 };

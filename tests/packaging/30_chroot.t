@@ -4,6 +4,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../e2e/lib";
 use PackageTest::Chroot;
+use MailTest::Wait qw(wait_until);
 use PackageTest::Load qw(restart_under_load);
 use Test::More;
 
@@ -15,7 +16,7 @@ plan skip_all => $why if !$clean;
 
 my $machine = PackageTest::Chroot->new;
 $machine->start_postfix;
-my $main_cf = $machine->read('/etc/postfix/main.cf');
+my ($main_cf, $master_cf) = map { $machine->read("/etc/postfix/$_") } qw(main.cf master.cf);
 my $before = $machine->listing;
 
 system('cp', $package, $machine->path('/tmp/bdat-milter.deb')) == 0 or die "cp $package: $?\n";
@@ -42,8 +43,20 @@ $machine->hold_sockets;
 $machine->start_service;
 like($machine->must(qw(bdatctl status)), qr/0\.1\.0/, 'bdatctl asks the running daemon');
 
+# Local programs hand in mail by sendmail(1), also by SMTP over a pipe.
+my $tables = 'socketmap:unix:bdat-milter/tables.sock';
+send_locally($machine, 'before attach');
+$machine->must(qw(bdatctl attach --yes --tables main));
+is(join(' ', speak_locally($machine, 'x')), '220 421', 'attached in main.cf: sendmail -bs is answered 421');
+like($machine->run(qw(bdatctl check --no-live))->{out},
+    qr/^warn +main\.cf: \S+ is set for all of Postfix, so `sendmail -bs` of ordinary users is answered 421\n +-> bdatctl attach$/m,
+    'bdatctl check says so');
+
 $got = $machine->run(qw(bdatctl attach --yes));
 is($got->{code}, 0, 'bdatctl attach') or diag $got->{out};
+unlike($machine->must(qw(postconf -n)), qr/tables\.sock/, 'main.cf does not name the tables');
+like($machine->must(qw(postconf -P)), qr{^\d+/inet/smtpd_command_filter = \Q$tables\E:command$}m, 'the network service does');
+send_locally($machine, 'attached');
 $got = $machine->run(qw(bdatctl check --to box@example.test));
 is($got->{code}, 0, 'bdatctl check is all well') or diag $got->{out};
 like($got->{out}, qr/socket tables: .* from inside the chroot/, 'and smtpd runs chrooted');
@@ -51,6 +64,23 @@ like($got->{out}, qr/socket tables: .* from inside the chroot/, 'and smtpd runs 
 $got = $machine->run('bdat-probe', '--deliver', 'box@example.test', '127.0.0.1:' . $machine->port);
 is($got->{code}, 0, 'bdat-probe finds that CHUNKING works') or diag $got->{out};
 like($machine->must(qw(bdatctl transfers --verdict match)), qr/\bmatch +accept\b/, 'and a judged BDAT message is shown');
+
+# Another instance of the same Postfix: sendmail(1) takes users' mail for it where main.cf names it.
+{
+    my $other = '/etc/postfix-other';
+    $machine->must('mkdir', $other);
+    $machine->must('sh', '-c', "cp /usr/share/postfix/master.cf.dist $other/master.cf; : >$other/main.cf");
+    my @print = (qw(bdatctl attach --print -c), $other);
+    like($machine->must(@print), qr/ -e 'smtpd_command_filter = /, 'an instance that main.cf does not name: main.cf');
+    for my $list (qw(alternate_config_directories multi_instance_directories)) {
+        $machine->must('postconf', '-e', "$list = /etc/none, $other");
+        my $out = $machine->must(@print);
+        like($out, qr{ -P smtp/inet/smtpd_command_filter=}, "$list names it: the services");
+        unlike($out, qr/ -e 'smtpd_command_filter = /, 'and not main.cf');
+        $machine->must('postconf', '-X', $list);
+    }
+    $machine->must('rm', '-r', $other);
+}
 
 subtest '20 restarts under load' => sub { restart_under_load($machine, 20) };
 
@@ -71,6 +101,8 @@ like($got->{out}, qr/bdatctl detach/, 'and says what to do');
 ok(-x $machine->path('/usr/sbin/bdat-milter'), 'all is still there');
 $machine->must(qw(bdatctl detach --yes));
 is($machine->read('/etc/postfix/main.cf'), $main_cf, 'detach leaves main.cf octet for octet as it was');
+is($machine->read('/etc/postfix/master.cf'), $master_cf, 'and master.cf');
+send_locally($machine, 'detached');
 $machine->stop_service;
 $machine->drop_sockets;
 $got = $machine->run(qw(dpkg --remove bdat-milter));
@@ -91,3 +123,24 @@ is_deeply(\@gone, [], 'and takes nothing along');
 is_deeply(\@changed, [], 'and leaves everything else as it was');
 unlike($machine->read('/var/lib/dpkg/status'), qr/bdat-milter/, 'dpkg has forgotten it');
 done_testing();
+
+# The replies to a message that an ordinary user sends by `sendmail -bs`.
+sub speak_locally ($machine, $subject) {
+    my $dialogue = join '\n', 'EHLO local.example', 'MAIL FROM:<nobody@example.test>',
+        'RCPT TO:<box@example.test>', 'DATA', "Subject: $subject", '', 'text', '.', 'QUIT', '';
+    my $out = $machine->must('sh', '-c',
+        "printf '$dialogue' | setpriv --reuid=nobody --regid=nogroup --clear-groups sendmail -bs");
+    return $out =~ /^(\d{3}) /mg;
+}
+
+# Tests that such a message is taken and arrives, and so does one without -bs.
+sub send_locally ($machine, $name) {
+    my @subject = map { "local mail, $name, by $_" } qw(smtp pipe);
+    is(join(' ', speak_locally($machine, $subject[0])), '220 250 250 250 354 250 221', "$name: sendmail -bs");
+    $machine->must('sh', '-c', "echo 'Subject: $subject[1]\n' | setpriv --reuid=nobody --regid=nogroup"
+        . ' --clear-groups sendmail box@example.test');
+    for my $subject (@subject) {
+        ok(eval { wait_until($subject, sub { grep { /^Subject: \Q$subject\E$/m } $machine->delivered }) },
+            "$subject: arrives");
+    }
+}

@@ -112,6 +112,48 @@ static void test_remove_from_the_middle(void **state)
     free(left);
 }
 
+static void test_compact(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *want;
+    } rows[] = {
+        {"", ""},
+        {" a ,\tb\n c ", "a,b,c"},
+        {"{ unix:x, a=b }, c", "{unix:x,a=b},c"},
+        {"{ unix:x,\n  a = b c=d }", "{unix:x,a=b,c=d}"},
+        {"x { a { b, c } d }", "x,{a,{b,c},d}"},
+        {"$x ${y}", "$x,${y}"},
+        {"pcre:{{/a/b}}", "pcre:{{/a/b}}"},
+        /* White space within tables and conditions means something. */
+        {"a, pcre:{ {/x/ y} }", NULL},
+        {"${y?{a b}}", NULL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char *compact = value_compact(rows[i].value);
+        if (rows[i].want == NULL)
+            assert_null(compact);
+        else
+            assert_string_equal(compact, rows[i].want);
+        free(compact);
+    }
+}
+
+static void test_same_items(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *one, *other;
+        bool same;
+    } rows[] = {
+        {"", " , ", true},       {"a b", "a,b", true},     {"a", "", false},
+        {"a, b", "b, a", false}, {"a", "a, b", false},     {"a, b", "a", false},
+        {"ab", "abc", false},    {"{ a }", "{ a }", true}, {"{ a }", "{ b }", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(value_same_items(rows[i].one, rows[i].other), rows[i].same);
+}
+
 static void test_hooks_are_known_in_any_form(void **state)
 {
     (void)state;
@@ -303,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_item_names),
         cmocka_unit_test(test_remove_undoes_add),
         cmocka_unit_test(test_remove_from_the_middle),
+        cmocka_unit_test(test_compact),
+        cmocka_unit_test(test_same_items),
         cmocka_unit_test(test_hooks_are_known_in_any_form),
         cmocka_unit_test(test_socket_paths),
         cmocka_unit_test(test_shell_quoting),

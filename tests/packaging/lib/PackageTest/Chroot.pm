@@ -26,10 +26,23 @@ sub enter_mount_namespace ($class) {
         or croak "unshare: $!";
 }
 
+# What is mounted, and by whom. It must be gone before File::Temp removes the folder, whether or
+# not the object is: our END comes first, since File::Temp was loaded before.
+my %mounted;
+END {
+    unmount($_) for grep { $mounted{$_} == $$ } keys %mounted;
+}
+
+sub unmount ($path) {
+    local $?;
+    system 'umount', '-l', $path if delete $mounted{$path};
+}
+
 sub new ($class, %opt) {
     my $self = $class->SUPER::new(%opt);
-    system('mount', '--bind', '/proc', $self->path('/proc')) == 0 or croak 'cannot mount /proc';
-    $self->{mounted} = 1;
+    my $path = $self->path('/proc');
+    system('mount', '--bind', '/proc', $path) == 0 or croak 'cannot mount /proc';
+    $mounted{$path} = $$;
     return $self;
 }
 
@@ -183,7 +196,7 @@ sub DESTROY ($self) {
     local $?;
     $self->stop_service;
     $self->{postfix}->stop if $self->{postfix};
-    system 'umount', '-l', $self->path('/proc') if delete $self->{mounted};
+    unmount($self->path('/proc'));
 }
 
 1;
