@@ -238,6 +238,8 @@ static void count_chunk(struct step *step)
     conversation->declared = add_saturated(conversation->declared, command->octets);
     if (command->last)
         conversation->spent = true;
+    else if (command->octets == 0 && transfer->chunk_count == 1)
+        conversation->unasked = true;
     set_state(conversation, command->last ? CONVERSATION_LAST : CONVERSATION_CHUNKS);
     if (!transfer->offered)
         settle_now(step, CONVERSATION_ENDED); /* answered 521 and a hang-up */
@@ -286,6 +288,7 @@ static void take_mail(struct step *step)
     if (command->malformed)
         return; /* Postfix answers 501 and stays where it was */
     conversation->whole = true;
+    conversation->spent = false;
     reset_message(conversation);
     conversation->has_envelope = true;
     transfer->has_size = command->has_size;
@@ -307,15 +310,13 @@ static void take_hello(struct step *step)
     set_state(conversation, CONVERSATION_GREETED);
 }
 
-/* After a BDAT transfer Postfix may still hold its recipients, but no queue file: it takes a new
- * MAIL and a new RCPT to make DATA and BDAT safe again. */
+/* After a BDAT transfer Postfix may still hold its recipients, but no queue file. A client that has
+ * sent a new MAIL is in order, whatever Postfix makes of it and of the RCPTs behind it: should DATA
+ * or BDAT follow without a queue file, the policy service knows by the missing queue id. */
 static void take_rcpt(struct step *step)
 {
-    struct conversation *conversation = step->conversation;
-    if (conversation->spent && step->rules->guard && !conversation->has_envelope)
+    if (step->conversation->spent && step->rules->guard)
         step->result->replacement = GUARD_COMMAND;
-    else if (!step->command->malformed)
-        conversation->spent = false;
 }
 
 static void take_rset(struct step *step)
@@ -323,7 +324,7 @@ static void take_rset(struct step *step)
     struct conversation *conversation = step->conversation;
     if (step->command->malformed)
         return; /* Postfix answers 501 and stays where it was */
-    conversation->spent = false;
+    conversation->spent = conversation->unasked = false;
     reset_message(conversation);
     set_state(conversation, CONVERSATION_GREETED);
 }

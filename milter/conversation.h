@@ -68,7 +68,9 @@ struct conversation {
                                   gave up (guard) */
     bool milter_joined;        /* the milter saw the begin of the message at hand */
     bool has_envelope;         /* MAIL was seen for the message at hand */
-    bool spent;                /* a BDAT transfer ended; no MAIL and RCPT came since (guard) */
+    bool spent;                /* a BDAT transfer ended; no MAIL came since (guard) */
+    bool unasked;              /* a transfer began by an empty chunk: Postfix refuses it without a
+                                  policy request, and keeps its recipients (guard) */
     bool judged;               /* the milter has judged the message at hand */
     struct judgement judgement;
     struct transfer transfer;  /* the message at hand */

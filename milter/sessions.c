@@ -21,6 +21,9 @@
 /* A power of two, of the order of the busiest server's smtpd processes. */
 #define BUCKETS 1024
 
+/* Room for a queue id and the policy attribute `instance`, three numbers and a count. */
+#define MESSAGE_NAME_SIZE (TRANSFER_QUEUE_ID_SIZE + 80)
+
 struct session {
     LIST_ENTRY(session) link;
     int64_t pid;
@@ -30,6 +33,7 @@ struct session {
     int64_t ended_ms;   /* monotonic, when the session was over; 0 = it is not, or is settled */
     bool unverified;    /* counted as such */
     bool had_queue_id;  /* the policy service has named a queue id in this session */
+    char received[MESSAGE_NAME_SIZE]; /* the last message received whole, see name_message() */
     struct conversation conversation;
 };
 
@@ -119,6 +123,7 @@ static void begin_conversation(struct sessions *sessions, struct session *sessio
 {
     take_settings(session, sessions->settings);
     session->unverified = session->had_queue_id = false;
+    session->received[0] = '\0';
     conversation_begin(&session->conversation, client, offered, clock_wall_ms());
     sessions->counts.total++;
 }
@@ -351,13 +356,30 @@ static void copy_slice(struct slice text, char *target, size_t size)
     target[taken] = '\0';
 }
 
-/* Postfix has no message in progress but runs DATA or BDAT: left over recipients of a refused
- * transfer would make it write to a queue file it does not have (Postfix before August 2026). Where
+/* Names the message of a request: `instance` is another for each MAIL that Postfix takes, the queue
+ * id for each queue file. "" without a queue file. */
+static void name_message(const struct policy_request *request, char *name, size_t size)
+{
+    name[0] = '\0';
+    if (has_text(request->queue_id) && has_text(request->instance))
+        snprintf(name, size, "%.*s %.*s", (int)request->queue_id.length, request->queue_id.text,
+                 (int)request->instance.length, request->instance.text);
+}
+
+/* Postfix runs DATA or BDAT, but would write to a queue file that it does not have (before August
+ * 2026): it has left over recipients of a refused transfer and no message in progress; or a
+ * restriction of smtpd_end_of_data_restrictions refused this very message, with which Postfix
+ * leaves all but the queue file as it was (smtpd.c, common_post_message_handling()). Where
  * smtpd_proxy_filter is in use, messages never have a queue id. */
 static bool guard_policy(struct sessions *sessions, const struct session *session,
                          const struct policy_request *request, char *action, size_t size)
 {
-    if (has_text(request->queue_id) || !session->had_queue_id || !session->rules.guard)
+    char name[MESSAGE_NAME_SIZE];
+    name_message(request, name, sizeof(name));
+    bool had_one = session->had_queue_id || session->conversation.unasked;
+    bool without = !has_text(request->queue_id) && had_one;
+    bool again = name[0] != '\0' && strcmp(name, session->received) == 0;
+    if (!session->rules.guard || (!without && !again))
         return false;
     snprintf(action, size, "503 5.5.1 Error: need MAIL command");
     sessions->counts.guarded++;
@@ -418,6 +440,7 @@ static void take_end(struct sessions *sessions, struct session *session,
         count_unverified(sessions, session);
         return;
     }
+    name_message(request, session->received, sizeof(session->received));
     conversation_receive(conversation, queue_id, request->size, request->recipient_count);
     if (conversation->transfer.mode == TRANSFER_BDAT && queue_id[0] != '\0')
         joins_complete(sessions->options.joins, queue_id, &conversation->transfer);

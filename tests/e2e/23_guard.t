@@ -99,6 +99,48 @@ for my $octets (20_000, 1_100_000) {
     }
 }
 
+# The same, and the next one's recipients cannot even be read: Postfix itself answers, and reads
+# what was pipelined behind them.
+for my $refused (0, 1) {
+    my $name = 'malformed recipients after a message ' . ($refused ? 'refused' : 'taken');
+    my $client = $stage->client(from => next_client());
+    if ($refused) {
+        $client->envelope(new_message()->{sender});
+        like($client->bdat('y' x 20_000, last => 1), qr/^552 /, "$name: the first is refused");
+    } else {
+        sound_message($client, "$name: the first");
+    }
+    my $before = $daemon->status->{guard}{replaced};
+    $client->raw('MAIL FROM:<' . new_message()->{sender} . ">\r\n"
+        . "RCPT TO <user\@example.test>\r\nRCPT\r\nBDAT 11 LAST\r\nQUIT\r\nRSET\r");
+    like($client->reply, qr/^250 /, "$name: MAIL is taken");
+    like($client->reply, qr/^501 /, "$name: RCPT is malformed") for 1, 2;
+    like($client->reply, qr/^5(?:03|54) /, "$name: BDAT is refused");
+    # Only the policy service steps in, where recipients are left over.
+    is($daemon->status->{guard}{replaced}, $before + $refused, "$name: counted");
+    like($client->command('RSET'), qr/^250 /, "$name: the payload was read");
+    sound_message($client, $name);
+    $client->quit;
+}
+
+# An empty chunk begins a transfer: Postfix refuses it without asking the policy service, and keeps
+# the recipients.
+for my $command ("DATA\r\n", "BDAT 5 LAST\r\nhello") {
+    my $name = 'an empty chunk, then ' . substr($command, 0, 4);
+    my $client = $stage->client(from => next_client());
+    $client->envelope(new_message()->{sender});
+    like($client->bdat(''), qr/^551 /, "$name: refused");
+    like($client->bdat('hello', last => 1), qr/^551 /, "$name: and so is the rest");
+    $client->raw('MAIL FROM:<' . new_message()->{sender} . ">\r\n"
+        . "RCPT TO:<unknown1\@example.test>\r\n$command");
+    like($client->reply, qr/^250 /, "$name: MAIL is taken");
+    like($client->reply, qr/^550 /, "$name: the recipient is refused");
+    like($client->reply, qr/^503 /, "$name: and so is what was pipelined");
+    like($client->command('RSET'), qr/^250 /, "$name: the session goes on");
+    sound_message($client, $name);
+    $client->quit;
+}
+
 # 200,000 chunks of one octet in one transfer are cut at max_chunks.
 {
     my $from = next_client();

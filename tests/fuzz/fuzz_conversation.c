@@ -38,8 +38,10 @@ struct smtpd {
     unsigned recipients;
     bool queue_file;
     bool processing_bdat;
+    bool discarding; /* a BDAT was refused: so are the rest, up to LAST (SMTPD_BDAT_STAT_ERROR) */
     bool hung_up;
-    bool mail_tried, rcpt_tried; /* well-formed, since the queue file was closed */
+    bool mail_tried;  /* well-formed, since the queue file was closed */
+    bool had_queue_id; /* the policy service was told one in this session */
 };
 
 struct play {
@@ -154,7 +156,8 @@ static void check_result(struct play *play, const struct conversation_result *re
 
 static void reset_mail(struct smtpd *smtpd)
 {
-    smtpd->sender = smtpd->queue_file = smtpd->processing_bdat = false;
+    smtpd->sender = smtpd->queue_file = false;
+    smtpd->processing_bdat = smtpd->discarding = false;
 }
 
 static void reset_all(struct smtpd *smtpd)
@@ -165,12 +168,16 @@ static void reset_all(struct smtpd *smtpd)
 
 /* DATA or the first BDAT is about to write: with recipients left over from a refused transfer there
  * may be no queue file. Then the policy service is the last to say no, which it knows by the
- * missing queue id; without MAIL and RCPT before, the guard must have stepped in. */
-static void check_queue_file(const struct play *play)
+ * missing queue id of a session that had one, or should have had; without MAIL before, the guard
+ * must have stepped in. */
+static void check_queue_file(struct play *play)
 {
-    const struct smtpd *smtpd = &play->smtpd;
-    if (play->rules.guard && !smtpd->queue_file)
-        require(smtpd->mail_tried && smtpd->rcpt_tried, "no queue file, and no guard");
+    struct smtpd *smtpd = &play->smtpd;
+    if (play->rules.guard && !smtpd->queue_file) {
+        require(smtpd->mail_tried, "no queue file, and no guard");
+        require(smtpd->had_queue_id || play->conversation.unasked, "no queue file, and none knows");
+    }
+    smtpd->had_queue_id |= smtpd->queue_file;
 }
 
 static void run_bdat(struct play *play, const struct smtp_command *command, bool taken)
@@ -180,20 +187,21 @@ static void run_bdat(struct play *play, const struct smtp_command *command, bool
         smtpd->hung_up = true;
         return;
     }
-    if (!smtpd->processing_bdat && smtpd->recipients > 0)
+    bool null = command->octets == 0 && !command->last;
+    if (!smtpd->processing_bdat && smtpd->recipients > 0 && !null)
         check_queue_file(play);
-    if (!taken || smtpd->recipients == 0 || (command->octets == 0 && !command->last)) {
+    if (smtpd->discarding || !taken || smtpd->recipients == 0 || null) {
         if (command->last)
             reset_mail(smtpd); /* skip_bdat(): the recipients stay */
         else
-            smtpd->processing_bdat = true;
+            smtpd->processing_bdat = smtpd->discarding = true;
     } else if (command->last) {
         reset_all(smtpd);
     } else {
         smtpd->processing_bdat = true;
     }
     if (command->last)
-        smtpd->mail_tried = smtpd->rcpt_tried = false;
+        smtpd->mail_tried = false;
 }
 
 static void run_mail(struct smtpd *smtpd, const struct smtp_command *command, bool taken)
@@ -209,7 +217,6 @@ static void run_rcpt(struct smtpd *smtpd, const struct smtp_command *command, bo
 {
     if (command->malformed || smtpd->processing_bdat)
         return;
-    smtpd->rcpt_tried = true;
     if (smtpd->sender && taken) {
         smtpd->recipients++;
         smtpd->queue_file = true;
