@@ -340,10 +340,18 @@ static void take_data(struct step *step)
     set_state(conversation, CONVERSATION_DATA);
 }
 
+/* Message text read as a command. */
+static bool is_foreign(const struct smtp_command *command)
+{
+    return command->verb == SMTP_VERB_NONE || command->prose;
+}
+
 /* A line between the chunks of a transfer. True when the transfer is over with it. */
 static bool interrupts_chunks(struct step *step)
 {
     struct transfer *transfer = &step->conversation->transfer;
+    if (is_foreign(step->command))
+        transfer->evidence |= EVIDENCE_FOREIGN_INPUT;
     switch (step->command->verb) {
     case SMTP_VERB_BDAT:
         return false;
@@ -357,16 +365,15 @@ static bool interrupts_chunks(struct step *step)
         if (!step->command->malformed)
             return true;
         break; /* Postfix answers 501 and stays in the message */
-    case SMTP_VERB_NONE:
-        note_line(step);
-        transfer->evidence |= EVIDENCE_FOREIGN_INPUT;
-        break;
     case SMTP_VERB_MAIL:
         /* Postfix answers "nested MAIL" and stays in the message: what follows is added to it. */
         note_line(step);
-        transfer->evidence |= EVIDENCE_NESTED_MAIL;
+        if (!step->command->prose)
+            transfer->evidence |= EVIDENCE_NESTED_MAIL;
         break;
     default:
+        if (is_foreign(step->command))
+            note_line(step);
         break;
     }
     transfer->command_followed = true;
@@ -377,7 +384,7 @@ static bool interrupts_chunks(struct step *step)
 static void settle_before(struct step *step)
 {
     struct conversation *conversation = step->conversation;
-    bool foreign = step->command->verb == SMTP_VERB_NONE;
+    bool foreign = is_foreign(step->command);
     switch (conversation->state) {
     case CONVERSATION_CHUNKS:
         if (interrupts_chunks(step)) {
@@ -456,7 +463,7 @@ void conversation_take_command(struct conversation *conversation, const char *li
     clear_result(result);
     if (command.verb == SMTP_VERB_AUTH)
         conversation->credentials_may_follow = true;
-    else if (command.verb != SMTP_VERB_NONE)
+    else if (command.verb != SMTP_VERB_NONE && command.verb != SMTP_VERB_OTHER)
         conversation->credentials_may_follow = false;
     settle_before(&step);
     take_command(&step);

@@ -17,8 +17,8 @@ struct verb_row {
         {text, sizeof(text) - 1}, SMTP_VERB_##number \
     }
 
-/* The verbs Postfix knows, those of the IANA registry of SMTP extensions, and a few private
- * ones that clients are known to send: none of them is message text. */
+/* The verbs Postfix knows, those of the IANA registry of SMTP extensions, and a few others that
+ * clients are known to send: none of them is message text. */
 static const struct verb_row verbs[] = {
     VERB("AUTH", AUTH),          VERB("BDAT", BDAT),         VERB("DATA", DATA),
     VERB("EHLO", EHLO),          VERB("HELO", HELO),         VERB("MAIL", MAIL),
@@ -31,8 +31,15 @@ static const struct verb_row verbs[] = {
     VERB("XFORWARD", OTHER),     VERB("XADR", OTHER),        VERB("XCIR", OTHER),
     VERB("XEXCH50", OTHER),      VERB("XGEN", OTHER),        VERB("XQUE", OTHER),
     VERB("XSTA", OTHER),         VERB("XTRN", OTHER),        VERB("X-EXPS", OTHER),
-    VERB("X-LINK2STATE", OTHER),
+    VERB("X-LINK2STATE", OTHER), VERB("CLIENTID", OTHER),    VERB("EMAL", OTHER),
+    VERB("ESAM", OTHER),         VERB("ESND", OTHER),        VERB("ESOM", OTHER),
+    VERB("EVFY", OTHER),         VERB("ONEX", OTHER),        VERB("QUEU", OTHER),
+    VERB("TURNME", OTHER),
 };
+
+/* Octets of a private verb. */
+#define PRIVATE_VERB_MIN 4
+#define PRIVATE_VERB_MAX 32
 
 /* Characters that next_token() and skip_quoted() must look at; all others are just text. */
 static const bool is_special[UCHAR_MAX + 1] = {
@@ -154,12 +161,25 @@ static bool parse_octets(struct slice word, uint64_t *octets)
     return true;
 }
 
+/* A verb of somebody's own (Exchange has a dozen), as clients spell them. */
+static bool is_private_verb(struct slice word)
+{
+    if (word.length < PRIVATE_VERB_MIN || word.length > PRIVATE_VERB_MAX || word.text[0] != 'X')
+        return false;
+    for (size_t i = 1; i < word.length; i++) {
+        char c = word.text[i];
+        if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-')
+            return false;
+    }
+    return true;
+}
+
 static enum smtp_verb find_verb(struct slice word)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (slices_are_same(word, verbs[i].name))
             return verbs[i].verb;
-    return SMTP_VERB_NONE;
+    return is_private_verb(word) ? SMTP_VERB_OTHER : SMTP_VERB_NONE;
 }
 
 /* RFC 3030 section 2: BDAT chunk-size [LAST]. */
@@ -217,6 +237,16 @@ static void parse_rcpt(struct slice rest, struct smtp_command *command)
     command->malformed = !take_path(&rest, "TO:", &command->argument);
 }
 
+/* Two words or more, and none of the characters that addresses and parameters have. */
+static bool is_prose(struct slice rest)
+{
+    bool broken = false;
+    for (size_t i = 0; i < rest.length; i++)
+        if (rest.text[i] == '\0' || strchr("<>@:=\"\\", rest.text[i]) != NULL)
+            return false;
+    return next_token(&rest, &broken).length > 0 && next_token(&rest, &broken).length > 0;
+}
+
 void smtp_command_parse(const char *line, size_t length, struct smtp_command *command)
 {
     struct slice rest = {line, length};
@@ -229,6 +259,7 @@ void smtp_command_parse(const char *line, size_t length, struct smtp_command *co
         break;
     case SMTP_VERB_MAIL:
         parse_mail(rest, command);
+        command->prose = command->malformed && is_prose(rest);
         break;
     case SMTP_VERB_RCPT:
         parse_rcpt(rest, command);
@@ -236,6 +267,9 @@ void smtp_command_parse(const char *line, size_t length, struct smtp_command *co
     case SMTP_VERB_DATA:
     case SMTP_VERB_RSET:
     case SMTP_VERB_QUIT:
+        command->prose = is_prose(rest);
+        command->malformed = command->argument.length > 0;
+        break;
     case SMTP_VERB_STARTTLS:
         command->malformed = command->argument.length > 0;
         break;

@@ -185,6 +185,33 @@ run_cases($stage,
     $client->quit;
 }
 
+# Whatever a client says behind a finished transfer, if only it is a command: no octets too many,
+# whether Postfix knows the verb or not, and no strike.
+{
+    my $from = next_client();
+    for my $command ('NOOP', 'NOOP some text', 'HELP', 'HELP MAIL', 'VRFY user', 'EXPN staff',
+        'ETRN example.test', 'TURN', 'ATRN', 'SEND FROM:<a@sender.example>', 'STARTTLS', 'VERB', 'ONEX',
+        'CLIENTID UUID 23bf83be-aad7-46aa-9e0f-39191ccd402f', 'BURL imap://a@b.example/c LAST',
+        'XCLIENT ADDR=192.0.2.1', 'XFORWARD NAME=a.example', 'XEXCH50 100 2', 'X-EXPS GSSAPI',
+        'X-ANONYMOUSTLS', 'X-LINK2STATE LAST CHUNK={00000001}', 'XSHADOWREQUEST', 'RSET now', 'QUIT ') {
+        my ($message, $next) = (new_message(), new_message());
+        my $client = $stage->client(from => $from);
+        $client->raw(flight($message), "$command\r\n");
+        like((map { $client->reply } 1 .. 3)[2], qr/^250 /, "$command: the message before it is taken");
+        like($client->reply, qr/^[245]\d\d /, "$command: answered");
+        check_transfer($stage, $message, {verdict => 'match', strikes => 0, evidence => []}, $command);
+        if ($command !~ /^QUIT/) {
+            $client->command('RSET');
+            $client->envelope($next->{sender});
+            like($client->bdat($next->{content}, last => 1), qr/^250 /, "$command: and the one behind it");
+            check_transfer($stage, $next, {verdict => 'match', strikes => 0}, "behind $command");
+            $client->quit;
+        }
+        my $known = $daemon->client($from);
+        is($known ? $known->{strikes} : 0, 0, "$command: no strike");
+    }
+}
+
 # BODY=BINARYMIME, which Postfix does not offer.
 {
     my $client = $stage->client(from => next_client());

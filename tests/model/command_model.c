@@ -139,16 +139,33 @@ static enum smtp_verb verb_of(const char *word)
         {"rset", SMTP_VERB_RSET}, {"starttls", SMTP_VERB_STARTTLS}, {"xclient", SMTP_VERB_XCLIENT},
     };
     static const char *const others[] = {
-        "atrn", "burl",    "etrn",   "expn", "help", "lhlo",        "saml",     "send",
-        "soml", "turn",    "verb",   "vrfy", "xadr", "xcir",        "xforward", "xgen",
-        "xque", "xexch50", "x-exps", "xsta", "xtrn", "x-link2state"};
+        "atrn", "burl",     "etrn",    "expn", "help",   "lhlo", "saml", "send",
+        "soml", "turn",     "verb",    "vrfy", "xadr",   "xcir", "xque", "xgen",
+        "xsta", "xforward", "xexch50", "xtrn", "x-exps", "emal", "esam", "x-link2state",
+        "esnd", "clientid", "turnme",  "esom", "evfy",   "onex", "queu"};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (same(word, known[i].name))
             return known[i].verb;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (same(word, others[i]))
             return SMTP_VERB_OTHER;
+    size_t capitals = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+    if (word[0] == 'X' && word[capitals] == '\0' && capitals >= 4 && capitals <= 32)
+        return SMTP_VERB_OTHER;
     return SMTP_VERB_NONE;
+}
+
+/* A sentence that happens to begin with a verb. */
+static bool is_prose(const struct words *words, enum smtp_verb verb, bool malformed)
+{
+    if (verb != SMTP_VERB_MAIL && verb != SMTP_VERB_DATA && verb != SMTP_VERB_RSET &&
+        verb != SMTP_VERB_QUIT)
+        return false;
+    bool prose = malformed && words->count >= 3;
+    for (size_t i = 1; i < words->count && i < WORDS; i++)
+        prose = prose && strlen(words->words[i].text) == words->words[i].length &&
+                strpbrk(words->words[i].text, "<>@:=\"\\") == NULL;
+    return prose;
 }
 
 static bool is_malformed(const struct words *words, enum smtp_verb verb, uint64_t *octets)
@@ -232,6 +249,8 @@ bool command_model_agrees(const char *line, size_t length, const char **what)
     bool malformed = is_malformed(&words, verb, &octets);
     if (verb != got.verb) {
         *what = "verb";
+    } else if (words.count <= WORDS && got.prose != is_prose(&words, verb, malformed)) {
+        *what = "prose";
     } else if (verb == SMTP_VERB_MAIL && !malformed) {
         struct parameters wanted = read_parameters(&words);
         if (words.count > WORDS)

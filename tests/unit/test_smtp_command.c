@@ -16,6 +16,7 @@ struct row {
     const char *line;
     enum smtp_verb verb;
     bool malformed;
+    bool prose;
     const char *argument; /* NULL = not asked */
     uint64_t octets;
     bool last;
@@ -133,6 +134,46 @@ static const struct row rows[] = {
     {.line = "VRFY a", .verb = SMTP_VERB_OTHER},
     {.line = "ETRN example.org", .verb = SMTP_VERB_OTHER},
     {.line = "HELP", .verb = SMTP_VERB_OTHER},
+    {.line = "HELP me", .verb = SMTP_VERB_OTHER},
+    {.line = "Help me with the rest", .verb = SMTP_VERB_OTHER},
+    {.line = "EXPN staff", .verb = SMTP_VERB_OTHER},
+    {.line = "TURN", .verb = SMTP_VERB_OTHER},
+    {.line = "TURNME example.org", .verb = SMTP_VERB_OTHER},
+    {.line = "BURL imap://a@b/c LAST", .verb = SMTP_VERB_OTHER},
+    {.line = "CLIENTID UUID 23bf83be-aad7-46aa-9e0f-39191ccd402f", .verb = SMTP_VERB_OTHER},
+    {.line = "clientid x y", .verb = SMTP_VERB_OTHER},
+    /* private verbs, RFC 5321 section 4.1.5; those of Exchange above all */
+    {.line = "X-ANONYMOUSTLS", .verb = SMTP_VERB_OTHER},
+    {.line = "X-EXPS GSSAPI", .verb = SMTP_VERB_OTHER},
+    {.line = "x-exps gssapi", .verb = SMTP_VERB_OTHER},
+    {.line = "X-LINK2STATE LAST CHUNK={00000001}", .verb = SMTP_VERB_OTHER},
+    {.line = "XEXCH50 2436 2", .verb = SMTP_VERB_OTHER},
+    {.line = "XPROXYFROM SID=08D54162A04116F2 IP=192.0.2.1", .verb = SMTP_VERB_OTHER},
+    {.line = "XSESSIONPARAMS MDBGUID=0", .verb = SMTP_VERB_OTHER},
+    {.line = "XSHADOWREQUEST", .verb = SMTP_VERB_OTHER},
+    {.line = "XUSR", .verb = SMTP_VERB_OTHER},
+    {.line = "XML is a language", .verb = SMTP_VERB_NONE},
+    {.line = "Xylophone", .verb = SMTP_VERB_NONE},
+    {.line = "xshadowrequest", .verb = SMTP_VERB_NONE},
+    {.line = "X-Mailer: x", .verb = SMTP_VERB_NONE},
+    {.line = "XABCDEF==", .verb = SMTP_VERB_NONE},
+    {.line = "XABCDEFGHIJKLMNOPQRSTUVWXYZ01234", .verb = SMTP_VERB_OTHER},
+    {.line = "XABCDEFGHIJKLMNOPQRSTUVWXYZ012345", .verb = SMTP_VERB_NONE},
+    /* sentences that begin with a verb */
+    {.line = "Data is good", .verb = SMTP_VERB_DATA, .malformed = true, .prose = true},
+    {.line = "rset the device", .verb = SMTP_VERB_RSET, .malformed = true, .prose = true},
+    {.line = "Quit smoking now, ", .verb = SMTP_VERB_QUIT, .malformed = true, .prose = true},
+    {.line = "Mail was sent", .verb = SMTP_VERB_MAIL, .malformed = true, .prose = true},
+    {.line = "QUIT\t", .verb = SMTP_VERB_QUIT},
+    {.line = "DATA  ", .verb = SMTP_VERB_DATA},
+    {.line = "QUIT mail.example.org", .verb = SMTP_VERB_QUIT, .malformed = true},
+    {.line = "RSET a=b c", .verb = SMTP_VERB_RSET, .malformed = true},
+    {.line = "DATA \"a b", .verb = SMTP_VERB_DATA, .malformed = true},
+    {.line = "MAIL FROM a@b", .verb = SMTP_VERB_MAIL, .malformed = true},
+    {.line = "MAIL FROM <a> x", .verb = SMTP_VERB_MAIL, .malformed = true},
+    {.line = "MAIL FROM:<a@b> SIZE=x a b", .verb = SMTP_VERB_MAIL, .malformed = true},
+    {.line = "NOOP as you like it", .verb = SMTP_VERB_NOOP, .argument = "as you like it"},
+    {.line = "VRFY John Doe Smith", .verb = SMTP_VERB_OTHER},
     /* no commands */
     {.line = "", .verb = SMTP_VERB_NONE},
     {.line = " \t ", .verb = SMTP_VERB_NONE},
@@ -149,6 +190,8 @@ static void check(const struct row *row, const char *line, size_t length)
     smtp_command_parse(line, length, &got);
     if (got.verb != row->verb || got.malformed != row->malformed)
         fail_msg("\"%s\": verb %d malformed %d", row->line, (int)got.verb, got.malformed);
+    if (got.prose != row->prose)
+        fail_msg("\"%s\": prose %d", row->line, got.prose);
     if (row->malformed)
         return;
     if (got.octets != row->octets || got.last != row->last || got.has_size != row->has_size ||
