@@ -29,7 +29,7 @@ enum smtp_verb {
     SMTP_VERB_STARTTLS,
     SMTP_VERB_XCLIENT,
     SMTP_VERB_OTHER, /* VRFY, HELP, ETRN, XFORWARD and other registered or well-known verbs, and
-                        private ones: a word in capitals that begins with X (RFC 5321 section 4.1.5) */
+                        private ones: words in capitals that begin with X (RFC 5321, 4.1.5) */
 };
 
 /* The BODY parameter of MAIL (RFC 6152, RFC 3030). */
@@ -44,8 +44,8 @@ struct slice {
 struct smtp_command {
     enum smtp_verb verb;
     bool malformed;        /* the verb is known, its arguments break the verb's syntax */
-    bool prose;            /* MAIL, DATA, RSET, QUIT: it is malformed, and behind it stand two words or
-                              more and nothing that a client would have put there: message text */
+    bool prose;            /* MAIL, DATA, RSET, QUIT: malformed, two words or more behind the verb and
+                              nothing that a client would have put there: message text */
     struct slice argument; /* HELO, EHLO: the name. MAIL, RCPT: the path without its brackets.
                               Others, and where malformed: all behind the verb */
     uint64_t octets;       /* BDAT: the chunk size */

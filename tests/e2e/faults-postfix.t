@@ -42,6 +42,8 @@ for my $how (qw(reloaded restarted)) {
         lost_replies => $restarted, agents_end => 1);
     is_deeply(\@found, [], "Postfix $how: nothing lost, doubled, refused for good or struck")
         or diag(join "\n", @found);
+    my @put_off = grep { /^4/ } map { @{$_->{replies}} } @results;
+    is_deeply(\@put_off, [], 'Postfix reloaded: nobody is told to come again') if !$restarted;
     my $verdicts = $stage->daemon->status->{transfers};
     is($verdicts->{$_}, 0, "Postfix $how: no verdict $_") for qw(mismatch truncated swallowed stalled);
     $stage->daemon->expect_log(qr/verdict=|unverified/);
