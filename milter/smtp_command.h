@@ -44,8 +44,8 @@ struct slice {
 struct smtp_command {
     enum smtp_verb verb;
     bool malformed;        /* the verb is known, its arguments break the verb's syntax */
-    bool prose;            /* MAIL, DATA, RSET, QUIT: malformed, two words or more behind the verb and
-                              nothing that a client would have put there: message text */
+    bool prose;            /* MAIL, DATA, RSET, QUIT: malformed, and two words or more behind the
+                              verb, nothing that a client would have put there: message text */
     struct slice argument; /* HELO, EHLO: the name. MAIL, RCPT: the path without its brackets.
                               Others, and where malformed: all behind the verb */
     uint64_t octets;       /* BDAT: the chunk size */
