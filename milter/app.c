@@ -318,6 +318,7 @@ static int open_listeners(struct app *app, char *error, size_t error_size)
         app->fds[i] = listener_open(&app->listeners[i], error, error_size);
         if (app->fds[i] < 0)
             return -1;
+        app->places[i] = listener_find_place(&app->listeners[i]);
         listener_check_folder(&app->listeners[i], app->log);
     }
     return 0;
@@ -421,12 +422,12 @@ static int open_filter(struct app *app, char *error, size_t error_size)
     if (filter_open(&options, app->fds[SOCKET_MILTER], app->settings->milter_socket, &took_fd,
                     error, error_size) != 0)
         return -1;
-    if (!took_fd)
+    if (!took_fd) {
         log_write(app->log, LOG_LEVEL_WARNING,
                   "this libmilter takes no socket from the service manager; it binds %s itself",
                   app->settings->milter_socket);
-    for (size_t i = 0; i < SOCKET_COUNT; i++)
-        app->places[i] = listener_find_place(&app->listeners[i]);
+        app->places[SOCKET_MILTER] = listener_find_place(&app->listeners[SOCKET_MILTER]);
+    }
     if (filter_start() != 0) {
         snprintf(error, error_size, "cannot start libmilter's thread");
         return -1;
@@ -476,6 +477,15 @@ int app_run(struct app *app)
     return result < 0 || app->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The milter's socket, the first that a daemon opens, goes last: libmilter listens there to the end
+ * of the process, so no other daemon takes any of the paths over before (listener_open()). */
+static void remove_sockets(const struct app *app)
+{
+    for (size_t i = SOCKET_COUNT; app->listening != NULL && i-- > 0;)
+        if (app->fds[i] >= 0)
+            listener_remove(&app->listeners[i], app->fds[i], &app->places[i]);
+}
+
 void app_close(struct app *app)
 {
     if (!filter_stop(STOP_TIMEOUT_MS)) {
@@ -501,9 +511,7 @@ void app_close(struct app *app)
     suppression_free(&app->suppression);
     recorder_free(&app->recorder);
     joins_free(&app->joins);
-    for (size_t i = 0; i < SOCKET_COUNT; i++)
-        if (app->listening != NULL && app->fds[i] >= 0)
-            listener_remove(&app->listeners[i], app->fds[i]);
+    remove_sockets(app);
     settings_unref(&app->listening);
     settings_unref(&app->settings);
     if (app->base != NULL)

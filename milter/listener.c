@@ -162,15 +162,6 @@ int listener_open(const struct listener_options *options, char *error, size_t er
     return fd;
 }
 
-void listener_remove(const struct listener_options *options, int fd)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (find_passed(options->name) == fd || !set_address(&address, options->path))
-        return;
-    if (!is_served(&address))
-        unlink(options->path);
-}
-
 struct listener_place listener_find_place(const struct listener_options *options)
 {
     struct stat status;
@@ -190,6 +181,13 @@ bool listener_is_in_place(const struct listener_options *options,
     return status.st_dev == place->device && status.st_ino == place->inode &&
            status.st_mtim.tv_sec == place->made.tv_sec &&
            status.st_mtim.tv_nsec == place->made.tv_nsec;
+}
+
+void listener_remove(const struct listener_options *options, int fd,
+                     const struct listener_place *place)
+{
+    if (find_passed(options->name) != fd && place->known && listener_is_in_place(options, place))
+        unlink(options->path);
 }
 
 void listener_check_folder(const struct listener_options *options, struct log *log)

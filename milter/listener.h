@@ -1,8 +1,8 @@
 /*
  * Listening Unix sockets: handed over by the service manager, or bound by ourselves.
  *
- * A path is taken over atomically (bound under another name, then renamed), so that there is no
- * moment without a socket while a daemon is restarted.
+ * A path that a daemon has left behind is taken over atomically (bound under another name, then
+ * renamed), so that there is no moment without a socket while a killed one is started again.
  */
 #ifndef BDAT_LISTENER_H
 #define BDAT_LISTENER_H
@@ -31,9 +31,6 @@ int listener_take_passed(void);
 int listener_open(const struct listener_options *options, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* Removes the path of a socket bound by listener_open(), if it is still ours. */
-void listener_remove(const struct listener_options *options, int fd);
-
 /* Which file stands at a socket's path. */
 struct listener_place {
     bool known;
@@ -49,6 +46,12 @@ struct listener_place listener_find_place(const struct listener_options *options
  * socket any more. */
 bool listener_is_in_place(const struct listener_options *options,
                           const struct listener_place *place);
+
+/* Removes the path of a socket that this process has bound, if `place` is still what stands there:
+ * it may be another daemon's by now. A socket that was passed stays, as does one whose place is not
+ * known. The descriptor may be open still. */
+void listener_remove(const struct listener_options *options, int fd,
+                     const struct listener_place *place);
 
 /* Says in the log what is unsafe about a socket's folder (writable for everybody). */
 void listener_check_folder(const struct listener_options *options, struct log *log);

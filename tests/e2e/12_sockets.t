@@ -7,6 +7,8 @@ use IO::Select;
 use IO::Socket::UNIX;
 use MailTest::Cases qw(check_transfer next_client);
 use MailTest::Message qw(new_message);
+use MailTest::Place qw(program read_file);
+use MailTest::Process;
 use MailTest::Session;
 use Test::More;
 
@@ -115,4 +117,46 @@ for my $message (new_message(), new_message()) {
 $client->quit;
 $_->close for @idle;
 $stage->daemon->expect_log(qr/tables|policy|netstring|request/);
-$stage->finish;
+$stage->finish_quietly;
+
+# Who owns a socket's path, by whoever ends first.
+my $daemon = $stage->daemon;
+my %path = (control => $daemon->control_socket, map { $_ => "$sockets/$_.sock" } qw(milter tables policy));
+
+sub paths_there () { return [grep { -S $path{$_} } sort keys %path] }
+
+is_deeply(paths_there(), [], 'a daemon that has ended leaves no socket behind');
+$daemon->start;
+is_deeply(paths_there(), [sort keys %path], 'one that is started again has them all');
+
+# A second daemon on the same paths does not start, and takes nothing along when it ends.
+my $output = "$path{control}.second";
+my $second = MailTest::Process->start(
+    command => [program('milter/bdat-milter'), '-f', '-c', $daemon->config_file],
+    stderr => $output);
+is($second->wait_end >> 8, 1, 'a second daemon does not start');
+like(read_file($output), qr/another daemon answers there/, 'and says why');
+is_deeply(paths_there(), [sort keys %path], 'the sockets of the first stay');
+like((ask(connect_to('tables'), netstring('command NOOP'), qr/,\z/))[0], qr/^\d+:NOTFOUND ,/, 'and are served');
+
+# Other sockets stand there meanwhile, as after a daemon that took the paths over.
+my %taken;
+for my $name (sort keys %path) {
+    $taken{$name} = IO::Socket::UNIX->new(Local => "$path{$name}.other", Listen => 5) // die "$name: $!";
+    rename "$path{$name}.other", $path{$name} or die "$name: $!";
+}
+is($daemon->process->stop, 0, 'a daemon whose paths were taken over ends in order');
+is_deeply(paths_there(), [sort keys %path], 'and leaves them to the other');
+ok(IO::Socket::UNIX->new(Peer => $path{$_}), "$_: is the other's") for sort keys %path;
+$_->close for values %taken;
+unlink values %path;
+
+# A service manager's sockets stay in its hands.
+$daemon->hold_sockets;
+for my $round (1, 2) {
+    $daemon->start;
+    is($daemon->stop, 0, "passed sockets, round $round: the daemon ends in order");
+    is_deeply(paths_there(), [sort keys %path], "passed sockets, round $round: they stay");
+}
+is_deeply([$daemon->unexpected_log], [], 'nothing unexpected in the log of all of them');
+done_testing();

@@ -1,5 +1,7 @@
 /* Listening sockets: bound with the right mode, taken over from a dead daemon, never from a living
  * one, and gone afterwards. */
+#include "config.h"
+
 #include "tests/unit/cmocka_all.h"
 
 #include <dirent.h>
@@ -11,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "milter/listener.h"
@@ -94,8 +97,63 @@ static void test_bound(void **state)
     assert_true(peer >= 0);
     close(peer);
     close(fd);
-    listener_remove(&bench->options, fd);
+}
+
+/* Removed while it still listens, as libmilter's socket does to the end; what a daemon that was
+ * started since has put there is not touched. */
+static void test_removed(void **state)
+{
+    struct bench *bench = *state;
+    const struct listener_place unknown = {0};
+    int first = open_socket(bench);
+    const struct listener_place place = listener_find_place(&bench->options);
+    assert_true(first >= 0);
+    assert_true(place.known);
+    listener_remove(&bench->options, first, &unknown);
+    assert_true(listener_is_in_place(&bench->options, &place));
+    listener_remove(&bench->options, first, &place);
     assert_int_not_equal(access(bench->path, F_OK), 0);
+    assert_false(listener_is_in_place(&bench->options, &place));
+
+    int second = open_socket(bench);
+    assert_true(second >= 0);
+    listener_remove(&bench->options, first, &place);
+    int peer = connect_to(bench->path);
+    assert_true(peer >= 0);
+    close(peer);
+    close(first);
+    close(second);
+}
+
+/* Left to the service manager, which hands it to the next daemon. */
+static void test_passed(void **state)
+{
+    struct bench *bench = *state;
+    int status, child;
+#ifndef HAVE_LIBSYSTEMD
+    skip();
+#endif
+    int fd = open_socket(bench);
+    assert_true(fd >= 0);
+    child = fork(); /* what sd_listen_fds(3) takes is a matter of the whole process */
+    assert_true(child >= 0);
+    if (child == 0) {
+        char pid[24];
+        snprintf(pid, sizeof(pid), "%d", (int)getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        setenv("LISTEN_FDNAMES", "test", 1);
+        if (fd != 3 && dup2(fd, 3) != 3)
+            _exit(1);
+        if (listener_take_passed() != 1 || open_socket(bench) != 3)
+            _exit(2);
+        const struct listener_place place = listener_find_place(&bench->options);
+        listener_remove(&bench->options, 3, &place);
+        _exit(place.known && access(bench->path, F_OK) == 0 ? 0 : 3);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(fd);
 }
 
 static void test_modes(void **state)
@@ -136,8 +194,9 @@ static void test_served_by_another(void **state)
     assert_true(first >= 0);
     assert_int_equal(open_socket(bench), -1);
     assert_non_null(strstr(bench->error, "another daemon answers there"));
-    listener_remove(&bench->options, -2); /* not ours: stays */
-    assert_int_equal(access(bench->path, F_OK), 0);
+    int peer = connect_to(bench->path);
+    assert_true(peer >= 0);
+    close(peer);
     close(first);
 }
 
@@ -186,6 +245,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_passed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_modes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_left_behind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_served_by_another, set_up, tear_down),

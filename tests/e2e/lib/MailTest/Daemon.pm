@@ -37,14 +37,15 @@ sub new ($class, %opt) {
     }, $class;
     $self->{control} = MailTest::Control->new($self->{socket});
     $self->configure(%{$opt{config} // {}});
-    $self->{held} = $self->hold_sockets if $opt{held};
+    $self->hold_sockets if $opt{held};
     $self->start if $opt{start} // 1;
     return $self;
 }
 
+# From now on the sockets are the test's, as with held => 1; the daemon is not running.
 sub hold_sockets ($self) {
     my $sockets = $self->{postfix}->socket_folder;
-    return MailTest::Held->new(
+    $self->{held} = MailTest::Held->new(
         group => 'postfix',
         control => $self->{socket},
         map { $_ => "$sockets/$_.sock" } qw(milter tables policy),
