@@ -1,12 +1,11 @@
 /* The table of options.h, and what the strings in it must be like. */
 #include "milter/options.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/un.h>
 
+#include "milter/complaint.h"
 #include "milter/reply.h"
 
 /* What a path or a name may have at most. */
@@ -15,17 +14,6 @@
 
 #define FIELD(member) offsetof(struct settings, member), sizeof(((struct settings *)0)->member)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static bool __attribute__((format(printf, 3, 4)))
-complain(char *error, size_t error_size, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, error_size, format, arguments);
-    va_end(arguments);
-    return false;
-}
 
 static const char *mode_word(int i)
 {
@@ -75,40 +63,40 @@ static const struct option_words level_words = {level_word, LOG_LEVEL_COUNT};
 const struct option_words option_chunking_words = {chunking_word, 3};
 const struct option_words option_action_words = {action_word, ACTION_COUNT};
 
-static bool check_path(const char *value, char *error, size_t error_size)
+static int check_path(const char *value, char *error, size_t error_size)
 {
     if (value[0] != '/')
         return complain(error, error_size, "must be an absolute path");
     if (strlen(value) > PATH_OCTETS_MAX)
         return complain(error, error_size, "is longer than %d octets", PATH_OCTETS_MAX);
-    return true;
+    return 0;
 }
 
 /* A path that fits the address of a Unix socket, which is shorter than others. */
-static bool check_socket(const char *value, char *error, size_t error_size)
+static int check_socket(const char *value, char *error, size_t error_size)
 {
     size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 
-    if (!check_path(value, error, error_size))
-        return false;
+    if (check_path(value, error, error_size) != 0)
+        return -1;
     if (strlen(value) > room)
         return complain(error, error_size,
                         "is longer than %zu octets, which is all that the address of a Unix "
                         "socket holds",
                         room);
-    return true;
+    return 0;
 }
 
 /* A user or group, by name or number. */
-static bool check_account(const char *value, char *error, size_t error_size)
+static int check_account(const char *value, char *error, size_t error_size)
 {
     if (strlen(value) > NAME_OCTETS_MAX || value[strcspn(value, " \t/:,")] != '\0')
         return complain(error, error_size, "is no name of an account");
-    return true;
+    return 0;
 }
 
 /* EHLO keywords as smtpd_discard_ehlo_keywords of postconf(5) takes them. */
-static bool check_keywords(const char *value, char *error, size_t error_size)
+static int check_keywords(const char *value, char *error, size_t error_size)
 {
     bool has_chunking = false;
 
@@ -126,24 +114,24 @@ static bool check_keywords(const char *value, char *error, size_t error_size)
     if (!has_chunking)
         return complain(error, error_size,
                         "must name chunking, or a suppressed client would still be offered it");
-    return true;
+    return 0;
 }
 
-static bool check_reply(const char *value, char *error, size_t error_size)
+static int check_reply(const char *value, char *error, size_t error_size)
 {
     struct reply reply;
 
-    return reply_parse(value, &reply, error, error_size) == 0;
+    return reply_parse(value, &reply, error, error_size);
 }
 
 /* A target that this build has. */
-static bool check_target(const char *value, char *error, size_t error_size)
+static int check_target(const char *value, char *error, size_t error_size)
 {
     if (strcmp(value, log_target_name(LOG_TARGET_JOURNAL)) == 0 &&
         !log_target_is_built_in(LOG_TARGET_JOURNAL))
         return complain(error, error_size,
                         "\"%s\" is not possible: this program was built without libsystemd", value);
-    return true;
+    return 0;
 }
 
 /* clang-format off */

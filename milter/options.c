@@ -1,23 +1,12 @@
 #include "milter/options.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "milter/complaint.h"
 #include "milter/suggest.h"
 #include "milter/units.h"
-
-static int __attribute__((format(printf, 3, 4)))
-complain(char *error, size_t error_size, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, error_size, format, arguments);
-    va_end(arguments);
-    return -1;
-}
 
 const struct option *option_find(const char *name)
 {
@@ -170,10 +159,9 @@ int option_find_word(const struct option_words *words, const char *text, char *e
         snprintf(list + used, sizeof(list) - used, "%s\"%s\"", i > 0 ? ", " : "", word);
     }
     const char *nearest = suggestion_nearest(&suggestion);
-    complain(error, error_size, "\"%s\" is not one of %s%s%s%s", text, list,
-             nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-             nearest != NULL ? "\"?" : "");
-    return -1;
+    return complain(error, error_size, "\"%s\" is not one of %s%s%s%s", text, list,
+                    nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                    nearest != NULL ? "\"?" : "");
 }
 
 static int set_word(const struct option *option, struct settings *settings, const char *text,
@@ -183,7 +171,7 @@ static int set_word(const struct option *option, struct settings *settings, cons
 
     if (index < 0)
         return -1;
-    if (option->check != NULL && !option->check(text, error, error_size))
+    if (option->check != NULL && option->check(text, error, error_size) != 0)
         return -1;
     store_number(option, settings, index);
     return 0;
@@ -232,7 +220,7 @@ static int set_string(const struct option *option, struct settings *settings, co
     for (const char *p = text; *p != '\0'; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             return complain(error, error_size, "must not contain a control character");
-    if (option->check != NULL && !option->check(text, error, error_size))
+    if (option->check != NULL && option->check(text, error, error_size) != 0)
         return -1;
     char *copy = strdup(text);
     if (copy == NULL)

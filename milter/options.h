@@ -38,8 +38,8 @@ struct option {
     const char *preset; /* the default as text, without quotes; NULL = of the verdict */
     int64_t min, max;   /* of OPTION_COUNT_OF, OPTION_SIZE and OPTION_TIME */
     const struct option_words *words;
-    /* What a string or word must be like; complains in `error`. NULL = no more is asked. */
-    bool (*check)(const char *value, char *error, size_t error_size);
+    /* What a string or word must be like: 0, or -1 with a complaint. NULL = no more is asked. */
+    int (*check)(const char *value, char *error, size_t error_size);
     enum verdict verdict; /* of actions.* and replies.* */
     bool reloadable;
     const char *help; /* NULL = the meaning of the verdict */

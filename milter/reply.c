@@ -1,9 +1,10 @@
 #include "milter/reply.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "milter/complaint.h"
 
 /* A reply line without its CRLF, and the longest "451 4.5.0 " before the text. */
 #define LINE_OCTETS 510
@@ -15,17 +16,6 @@
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static int __attribute__((format(printf, 3, 4)))
-complain(char *error, size_t error_size, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, error_size, format, arguments);
-    va_end(arguments);
-    return -1;
 }
 
 /* Number of octets of the subject or detail of a status code: 1 to 3 digits, no leading zero. */

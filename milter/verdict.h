@@ -78,7 +78,7 @@ const char *verdict_name(enum verdict verdict);
 /* The verdict of that name; VERDICT_NONE if there is none. */
 enum verdict verdict_from_name(const char *name);
 
-/* Strikes a transfer of this verdict costs its client (DESIGN: 0, 1 or 2). */
+/* Strikes a transfer of this verdict costs its client (0, 1 or 2). */
 unsigned verdict_strikes(enum verdict verdict);
 
 /* True for the verdicts of a clean transfer (match, normalized), which clear strikes. */
