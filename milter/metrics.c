@@ -59,6 +59,22 @@ static void add_histogram(FILE *out, const char *name, const char *label,
             histogram->count);
 }
 
+/* One of a family of histograms that a label tells apart. */
+static void add_labelled(FILE *out, const char *name, const char *label, const char *value,
+                         const struct histogram *histogram)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "%s=\"%s\"", label, value);
+    add_histogram(out, name, text, histogram);
+}
+
+static void write_histogram(FILE *out, const char *name, const char *help,
+                            const struct histogram *histogram)
+{
+    begin(out, HISTOGRAM, name, help);
+    add_histogram(out, name, "", histogram);
+}
+
 static void write_transfers(FILE *out, const struct record_counts *counts)
 {
     begin(out, COUNTER, "transfers_total", "BDAT transfers by verdict.");
@@ -74,12 +90,11 @@ static void write_transfers(FILE *out, const struct record_counts *counts)
               "Octets that clients declared in judged BDAT transfers.", counts->declared_octets);
     write_one(out, COUNTER, "received_bytes_total",
               "Octets that Postfix counted of judged BDAT transfers.", counts->received_octets);
-    begin(out, HISTOGRAM, "transfer_duration_seconds",
-          "BDAT transfers from the first chunk to the verdict.");
-    add_histogram(out, "transfer_duration_seconds", "", &counts->durations);
-    begin(out, HISTOGRAM, "chunk_size_bytes",
-          "Declared sizes of the first 64 chunks of each BDAT transfer.");
-    add_histogram(out, "chunk_size_bytes", "", &counts->chunk_sizes);
+    write_histogram(out, "transfer_duration_seconds",
+                    "BDAT transfers from the first chunk to the verdict.", &counts->durations);
+    write_histogram(out, "chunk_size_bytes",
+                    "Declared sizes of the first 64 chunks of each BDAT transfer.",
+                    &counts->chunk_sizes);
 }
 
 static void write_sessions(FILE *out, const struct app *app)
@@ -117,21 +132,17 @@ static void write_clients(FILE *out, const struct app *app)
 
 static void write_lookups(FILE *out, const struct app *app)
 {
-    char label[64];
     begin(out, HISTOGRAM, "lookup_duration_seconds",
           "Table lookups from the request read to the answer sent.");
-    for (int i = 0; i < TABLE_COUNT; i++) {
-        snprintf(label, sizeof(label), "table=\"%s\"", table_name((enum table)i));
-        add_histogram(out, "lookup_duration_seconds", label,
-                      tables_durations(app->tables, (enum table)i));
-    }
+    for (int i = 0; i < TABLE_COUNT; i++)
+        add_labelled(out, "lookup_duration_seconds", "table", table_name((enum table)i),
+                     tables_durations(app->tables, (enum table)i));
     begin(out, HISTOGRAM, "policy_request_duration_seconds",
           "Policy requests from the request read to the answer sent.");
-    for (int i = 0; i < POLICY_STATE_COUNT; i++) {
-        snprintf(label, sizeof(label), "state=\"%s\"", policy_state_name((enum policy_state)i));
-        add_histogram(out, "policy_request_duration_seconds", label,
-                      policy_durations(app->policy, (enum policy_state)i));
-    }
+    for (int i = 0; i < POLICY_STATE_COUNT; i++)
+        add_labelled(out, "policy_request_duration_seconds", "state",
+                     policy_state_name((enum policy_state)i),
+                     policy_durations(app->policy, (enum policy_state)i));
 }
 
 static void write_hooks(FILE *out, const struct app *app)
