@@ -312,6 +312,19 @@ enum offer sessions_begin(struct sessions *sessions, int64_t pid, const struct a
     return offer;
 }
 
+/* A command behind the end of a session. A greeting is the next client's, where no ehlo table tells
+ * of it; before any other command the session was not over, but had lost its milter. */
+static void go_on(struct sessions *sessions, struct session *session, const char *line,
+                  size_t length)
+{
+    struct smtp_command command;
+    smtp_command_parse(line, length, &command);
+    if (command.verb == SMTP_VERB_EHLO || command.verb == SMTP_VERB_HELO)
+        begin_conversation(sessions, session, NULL, true);
+    else
+        sessions->counts.modes[conversation_mode(&session->conversation)]--;
+}
+
 const char *sessions_take_command(struct sessions *sessions, int64_t pid, const char *line,
                                   size_t length)
 {
@@ -325,12 +338,13 @@ const char *sessions_take_command(struct sessions *sessions, int64_t pid, const 
     if (session->ended_ms > 0)
         end_session(sessions, session);
     struct conversation *conversation = &session->conversation;
-    bool over = conversation->state == CONVERSATION_ENDED;
+    if (conversation->state == CONVERSATION_ENDED)
+        go_on(sessions, session, line, length);
     struct hooks_seen seen = find_hooks(sessions, conversation);
     conversation_take_command(conversation, line, length, &session->rules, &seen,
                               clock_monotonic_ms(), clock_wall_ms(), &result);
     settle(sessions, session, &result);
-    if (!over && conversation->state == CONVERSATION_ENDED)
+    if (conversation->state == CONVERSATION_ENDED)
         sessions->counts.modes[conversation_mode(conversation)]++;
     if (result.replacement != NULL) {
         sessions->counts.guarded++;

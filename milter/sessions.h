@@ -48,7 +48,8 @@ void sessions_configure(struct sessions *sessions, const struct settings *settin
 /* The ehlo lookup: a session of `pid` begins. `client` NULL = its address is no address. */
 enum offer sessions_begin(struct sessions *sessions, int64_t pid, const struct address *client);
 
-/* The command lookup. Returns what Postfix shall run instead, NULL = as it is. Static storage. */
+/* The command lookup; a greeting behind the end of a session begins the next one. Returns what
+ * Postfix shall run instead, NULL = as it is. Static storage. */
 const char *sessions_take_command(struct sessions *sessions, int64_t pid, const char *line,
                                   size_t length);
 
