@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "milter/attachment.h"
-#include "milter/client_news.h"
 #include "milter/clock.h"
 #include "milter/limits.h"
+#include "milter/settlement.h"
 
 /* A power of two, of the order of the busiest server's smtpd processes. */
 #define BUCKETS 1024
@@ -161,98 +161,18 @@ static void count_unverified(struct sessions *sessions, struct session *session)
 
 void sessions_note_change(struct sessions *sessions, const struct suppression_change *change)
 {
-    if (change->events != 0)
-        client_news_log(sessions->options.log, change);
-    if (change->save && sessions->options.save_client != NULL)
-        sessions->options.save_client(sessions->options.context, change);
-}
-
-static bool is_adaptive(const struct session *session, const struct address *client)
-{
-    return session->settings->mode == MODE_ENFORCE &&
-           settings_match_rules(session->settings, client).chunking == CHUNKING_ADAPTIVE;
-}
-
-static void settle_client(struct sessions *sessions, const struct session *session,
-                          const struct transfer *transfer, enum verdict verdict)
-{
-    struct suppression_change change = {0};
-    if (!transfer->has_client)
-        return;
-    suppression_record_bdat(sessions->options.suppression, &transfer->client, verdict,
-                            transfer->evidence, is_adaptive(session, &transfer->client),
-                            clock_wall_ms() / 1000, &change);
-    sessions_note_change(sessions, &change);
-}
-
-static void settle_data(struct sessions *sessions, const struct conversation_result *result)
-{
-    struct suppression_change change = {0};
-    recorder_count_data(sessions->options.recorder);
-    if (!result->ended.has_client)
-        return;
-    suppression_record_data(sessions->options.suppression, &result->ended.client,
-                            result->data_succeeded, clock_wall_ms() / 1000, &change);
-    sessions_note_change(sessions, &change);
-}
-
-/* ---- what came of a command or an end ---- */
-
-static void keep_incident(const struct sessions *sessions, const struct record *record)
-{
-    if (!verdict_is_clean(record->verdict) && sessions->options.save_incident != NULL)
-        sessions->options.save_incident(sessions->options.context, record);
-}
-
-static void fill_times(struct record *record)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    record->time_wall_ms = clock_wall_ms();
-    record->elapsed_ms = now_ms - record->transfer.started_ms;
-    record->since_chunk_ms = now_ms - record->transfer.last_chunk_ms;
-}
-
-/* A transfer that the milter never judged. */
-static void record_ending(struct sessions *sessions, struct session *session,
-                          const struct conversation_result *result)
-{
-    struct record record = {.transfer = result->ended, .verdict = result->judgement.verdict};
-    fill_times(&record);
-    record.observed = session->settings->mode == MODE_OBSERVE;
-    if (record.verdict == VERDICT_REFUSED && !record.observed) {
-        record.answered = true;
-        record.action = ACTION_REJECT;
-    }
-    if (record.verdict == VERDICT_UNVERIFIED) {
-        count_unverified(sessions, session);
-        attachment_take_unverified(&sessions->attachment, &record.transfer, clock_monotonic_ms(),
-                                   sessions->options.log);
-    }
-    recorder_add(sessions->options.recorder, &record);
-    keep_incident(sessions, &record);
+    settlement_note_change(&sessions->options, change);
 }
 
 static void settle(struct sessions *sessions, struct session *session,
                    struct conversation_result *result)
 {
-    if (!result->has_ended && !result->data_over)
-        return;
     result->ended.pid = session->pid;
-    if (result->ended.queue_id[0] != '\0')
-        joins_close(sessions->options.joins, result->ended.queue_id);
-    if (result->data_ended)
-        settle_data(sessions, result);
-    if (!result->has_ended)
+    if (!settlement_take(&sessions->options, session->settings, result))
         return;
-    if (!result->was_judged) {
-        record_ending(sessions, session, result);
-    } else if (result->judgement.verdict == VERDICT_OVERRUN) {
-        const struct record *record =
-            recorder_add_overrun(sessions->options.recorder, &result->ended);
-        if (record != NULL)
-            keep_incident(sessions, record);
-    }
-    settle_client(sessions, session, &result->ended, result->judgement.verdict);
+    count_unverified(sessions, session);
+    attachment_take_unverified(&sessions->attachment, &result->ended, clock_monotonic_ms(),
+                               sessions->options.log);
 }
 
 /* What could have told more of the message at hand. */
@@ -496,14 +416,12 @@ void sessions_take_judged(struct sessions *sessions, struct judged_letter *judge
     struct session *session = find_session(sessions, judged->key.pid);
     const struct judgement judgement = {record->verdict, record->transfer.evidence};
     record->transfer.pid = judged->key.pid;
-    fill_times(record);
     if (session != NULL && session->conversation.generation == judged->key.generation) {
         conversation_take_judgement(&session->conversation, judged->key.transfer_id, &judgement);
         if (record->verdict == VERDICT_UNVERIFIED)
             count_unverified(sessions, session);
     }
-    recorder_add(sessions->options.recorder, record);
-    keep_incident(sessions, record);
+    settlement_add(&sessions->options, record);
 }
 
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
@@ -539,9 +457,7 @@ void sessions_take_data(struct sessions *sessions)
 
 void sessions_take_record(struct sessions *sessions, struct record *record)
 {
-    fill_times(record);
-    recorder_add(sessions->options.recorder, record);
-    keep_incident(sessions, record);
+    settlement_add(&sessions->options, record);
 }
 
 /* The session that a word of the milter's is meant for; NULL if another has begun since. */
