@@ -14,6 +14,7 @@
 #include "milter/clock.h"
 #include "milter/content.h"
 #include "milter/filter_sendmail.h"
+#include "milter/letters.h"
 #include "milter/mta.h"
 #include "milter/patience.h"
 
@@ -79,70 +80,6 @@ static struct {
     atomic_int_least64_t last_seen_ms;
     struct patience patience;
 } filter = {.patience = PATIENCE_INITIALIZER};
-
-/* Said to the loop. */
-struct end_letter {
-    struct letter letter;
-    int64_t pid;
-    uint64_t generation;
-    int64_t at_ms; /* monotonic */
-};
-struct unjoined_letter {
-    struct letter letter;
-    char queue_id[TRANSFER_QUEUE_ID_SIZE];
-};
-
-static void deliver_end(void *context, struct letter *letter)
-{
-    struct end_letter *end = (struct end_letter *)letter;
-    (void)context;
-    sessions_end(filter.options.sessions, end->pid, end->generation, end->at_ms);
-    free(end);
-}
-
-static void deliver_abort(void *context, struct letter *letter)
-{
-    struct end_letter *end = (struct end_letter *)letter;
-    (void)context;
-    sessions_take_abort(filter.options.sessions, end->pid, end->generation, end->at_ms);
-    free(end);
-}
-
-static void deliver_unjoined(void *context, struct letter *letter)
-{
-    struct unjoined_letter *unjoined = (struct unjoined_letter *)letter;
-    (void)context;
-    sessions_take_unjoined(filter.options.sessions, unjoined->queue_id);
-    free(unjoined);
-}
-
-static void deliver_judged(void *context, struct letter *letter)
-{
-    struct judged_letter *judged = (struct judged_letter *)letter;
-    (void)context;
-    sessions_take_judged(filter.options.sessions, judged);
-    free(judged);
-}
-
-/* A letter of that size, or NULL: then the loop learns nothing, and mail goes on. */
-static void *make_letter(size_t size, void (*deliver)(void *, struct letter *))
-{
-    struct letter *letter = calloc(1, size);
-    if (letter == NULL)
-        log_write(filter.options.log, LOG_LEVEL_ERROR, "out of memory: a message goes unrecorded");
-    else
-        letter->deliver = deliver;
-    return letter;
-}
-
-static void post_unjoined(const char *queue_id)
-{
-    struct unjoined_letter *unjoined = make_letter(sizeof(*unjoined), deliver_unjoined);
-    if (unjoined == NULL)
-        return;
-    snprintf(unjoined->queue_id, sizeof(unjoined->queue_id), "%s", queue_id);
-    inbox_post(filter.options.inbox, &unjoined->letter);
-}
 
 /* Brackets what a callback does with the options' objects. False when the filter is stopping: the
  * callback then touches none of them, and must not call leave(). */
@@ -347,7 +284,7 @@ static sfsistat begin_message(SMFICTX *ctx)
     struct join_key key;
     if (connection == NULL || queue_id == NULL ||
         !joins_begin(filter.options.joins, queue_id, &key)) {
-        post_unjoined(queue_id != NULL ? queue_id : "");
+        letters_post_unjoined(&filter.options, queue_id != NULL ? queue_id : "");
         return SMFIS_ACCEPT;
     }
     connection->joined = true;
@@ -359,7 +296,7 @@ static sfsistat begin_message(SMFICTX *ctx)
     if (connection->message.content == NULL)
         connection->message.content = malloc(sizeof(*connection->message.content));
     if (connection->message.content == NULL) {
-        post_unjoined(queue_id);
+        letters_post_unjoined(&filter.options, queue_id);
         return SMFIS_ACCEPT;
     }
     connection->message.checking = true;
@@ -413,13 +350,13 @@ static void judge(const struct settings *settings, struct content *content,
 static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
 {
     const struct settings *settings = NULL;
-    struct judged_letter *judged = make_letter(sizeof(*judged), deliver_judged);
+    struct judged_letter *judged = letters_make_judged(&filter.options);
     if (judged == NULL)
         return SMFIS_ACCEPT;
     struct record *record = &judged->record;
     if (!joins_fetch(filter.options.joins, connection->queue_id, &record->transfer, &settings)) {
         free(judged);
-        post_unjoined(connection->queue_id);
+        letters_post_unjoined(&filter.options, connection->queue_id);
         return SMFIS_ACCEPT;
     }
     judged->key = connection->key;
@@ -430,7 +367,7 @@ static sfsistat end_message(SMFICTX *ctx, struct filter_connection *connection)
     /* Posted before the answer: the loop must know the verdict before Postfix asks on. */
     sfsistat result = answer_give(ctx, record, has_header_spaces(connection),
                                   filter.options.log);
-    inbox_post(filter.options.inbox, &judged->letter);
+    letters_post_judged(&filter.options, judged);
     return result;
 }
 
@@ -456,19 +393,12 @@ static sfsistat on_end_of_message(SMFICTX *ctx)
 /* Tells the loop of an abort or a close, unless a command has shown it that the message is
  * over. */
 static void post_end(const struct filter_connection *connection,
-                     void (*deliver)(void *, struct letter *))
+                     void (*post)(const struct filter_options *to, const struct join_key *key))
 {
     if (!connection->joined || !enter())
         return;
-    struct end_letter *end = NULL;
     if (joins_is_open(filter.options.joins, connection->queue_id))
-        end = make_letter(sizeof(*end), deliver);
-    if (end != NULL) {
-        end->pid = connection->key.pid;
-        end->generation = connection->key.generation;
-        end->at_ms = clock_monotonic_ms();
-        inbox_post(filter.options.inbox, &end->letter);
-    }
+        post(&filter.options, &connection->key);
     leave();
 }
 
@@ -478,7 +408,7 @@ static sfsistat on_abort(SMFICTX *ctx)
     if (connection == NULL)
         return SMFIS_CONTINUE;
     if (connection->message.checking)
-        post_end(connection, deliver_abort);
+        post_end(connection, letters_post_abort);
     reset_message(&connection->message);
     struct sendmail_client *client = enter_sendmail(ctx);
     if (client != NULL) {
@@ -494,7 +424,7 @@ static sfsistat on_close(SMFICTX *ctx)
     if (connection == NULL)
         return SMFIS_CONTINUE;
     atomic_fetch_add(&filter.closed, 1);
-    post_end(connection, deliver_end);
+    post_end(connection, letters_post_end);
     bool entered = enter_sendmail(ctx) != NULL;
     filter_sendmail_close(&connection->sendmail, entered);
     if (entered)

@@ -5,13 +5,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "milter/answer.h"
 #include "milter/clock.h"
+#include "milter/letters.h"
 #include "milter/sendmail_session.h"
 
 /* libmilter takes it without const. */
@@ -32,77 +32,6 @@ struct sendmail_client {
     struct sendmail_session session;
     struct record answered; /* the latest answer to the BDATs of the message at hand */
 };
-
-/* Said to the loop. */
-enum note { NOTE_BEGUN, NOTE_DATA, NOTE_ENDED };
-
-struct note_letter {
-    struct letter letter;
-    struct sessions *sessions;
-    enum note note;
-    enum session_mode mode; /* NOTE_ENDED: how the session used BDAT */
-};
-
-struct record_letter {
-    struct letter letter;
-    struct sessions *sessions;
-    struct record record;
-};
-
-static void deliver_note(void *context, struct letter *letter)
-{
-    struct note_letter *note = (struct note_letter *)letter;
-    (void)context;
-    if (note->note == NOTE_BEGUN)
-        sessions_begin_other(note->sessions);
-    else if (note->note == NOTE_DATA)
-        sessions_take_data(note->sessions);
-    else
-        sessions_end_other(note->sessions, note->mode);
-    free(note);
-}
-
-static void deliver_record(void *context, struct letter *letter)
-{
-    struct record_letter *posted = (struct record_letter *)letter;
-    (void)context;
-    sessions_take_record(posted->sessions, &posted->record);
-    free(posted);
-}
-
-static void complain_of_memory(const struct filter_options *options)
-{
-    log_write(options->log, LOG_LEVEL_ERROR, "out of memory: something goes unrecorded");
-}
-
-static void post_note(const struct sendmail_client *client, enum note what)
-{
-    const struct filter_options *options = &client->shared->options;
-    struct note_letter *note = calloc(1, sizeof(*note));
-    if (note == NULL) {
-        complain_of_memory(options);
-        return;
-    }
-    note->letter.deliver = deliver_note;
-    note->sessions = options->sessions;
-    note->note = what;
-    note->mode = sendmail_session_mode(&client->session);
-    inbox_post(options->inbox, &note->letter);
-}
-
-static void post_record(const struct sendmail_client *client, const struct record *record)
-{
-    const struct filter_options *options = &client->shared->options;
-    struct record_letter *posted = calloc(1, sizeof(*posted));
-    if (posted == NULL) {
-        complain_of_memory(options);
-        return;
-    }
-    posted->letter.deliver = deliver_record;
-    posted->sessions = options->sessions;
-    posted->record = *record;
-    inbox_post(options->inbox, &posted->letter);
-}
 
 struct filter_sendmail *filter_sendmail_new(const struct filter_options *options)
 {
@@ -147,7 +76,7 @@ struct sendmail_client *filter_sendmail_connect(struct filter_sendmail *shared, 
     struct address known;
     struct sendmail_client *client = calloc(1, sizeof(*client));
     if (client == NULL) {
-        complain_of_memory(&shared->options);
+        log_write(shared->options.log, LOG_LEVEL_ERROR, "out of memory: a session goes unrecorded");
         return NULL;
     }
     client->shared = shared;
@@ -156,7 +85,7 @@ struct sendmail_client *filter_sendmail_connect(struct filter_sendmail *shared, 
     pthread_mutex_unlock(&shared->lock);
     sendmail_session_begin(&client->session, name,
                            find_address(address, &known) ? &known : NULL, header_spaces);
-    post_note(client, NOTE_BEGUN);
+    letters_post_begin_other(&shared->options);
     return client;
 }
 
@@ -171,7 +100,7 @@ static void settle_bdat(struct sendmail_client *client)
     if (!sendmail_session_has_bdat(&client->session))
         return;
     client->answered.transfer = client->session.transfer;
-    post_record(client, &client->answered);
+    letters_post_record(&client->shared->options, &client->answered);
     sendmail_session_end_bdat(&client->session);
 }
 
@@ -263,9 +192,9 @@ sfsistat filter_sendmail_end_of_message(struct sendmail_client *client, SMFICTX 
                                 .verdict = VERDICT_SIZE_EXCEEDED};
         answer_choose(client->settings, &record);
         result = give(client, ctx, &record);
-        post_record(client, &record);
+        letters_post_record(&client->shared->options, &record);
     }
-    post_note(client, NOTE_DATA);
+    letters_post_data(&client->shared->options);
     sendmail_session_reset(&client->session);
     return result;
 }
@@ -282,7 +211,7 @@ void filter_sendmail_close(struct sendmail_client **client, bool tell)
         return;
     if (tell) {
         settle(old);
-        post_note(old, NOTE_ENDED);
+        letters_post_end_other(&old->shared->options, sendmail_session_mode(&old->session));
     }
     settings_unref(&old->settings);
     free(old);

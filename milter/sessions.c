@@ -410,14 +410,14 @@ void sessions_take_policy(struct sessions *sessions, int64_t peer,
 
 /* ---- the milter ---- */
 
-void sessions_take_judged(struct sessions *sessions, struct judged_letter *judged)
+void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
+                          struct record *record)
 {
-    struct record *record = &judged->record;
-    struct session *session = find_session(sessions, judged->key.pid);
+    struct session *session = find_session(sessions, key->pid);
     const struct judgement judgement = {record->verdict, record->transfer.evidence};
-    record->transfer.pid = judged->key.pid;
-    if (session != NULL && session->conversation.generation == judged->key.generation) {
-        conversation_take_judgement(&session->conversation, judged->key.transfer_id, &judgement);
+    record->transfer.pid = key->pid;
+    if (session != NULL && session->conversation.generation == key->generation) {
+        conversation_take_judgement(&session->conversation, key->transfer_id, &judgement);
         if (record->verdict == VERDICT_UNVERIFIED)
             count_unverified(sessions, session);
     }

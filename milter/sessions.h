@@ -13,7 +13,6 @@
 #include <stdint.h>
 
 #include "milter/conversation.h"
-#include "milter/inbox.h"
 #include "milter/joins.h"
 #include "milter/log.h"
 #include "milter/policy_request.h"
@@ -58,13 +57,9 @@ const char *sessions_take_command(struct sessions *sessions, int64_t pid, const 
 void sessions_take_policy(struct sessions *sessions, int64_t peer,
                           const struct policy_request *request, char *action, size_t size);
 
-/* The milter judged a message; posted by its thread. */
-struct judged_letter {
-    struct letter letter;
-    struct join_key key;
-    struct record record; /* of the milter's making; times and client are filled in here */
-};
-void sessions_take_judged(struct sessions *sessions, struct judged_letter *judged);
+/* The milter judged a message. The record is of its making; times and client are filled in here. */
+void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
+                          struct record *record);
 
 /* The milter saw a message that nobody else told of; `queue_id` may be "". */
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id);

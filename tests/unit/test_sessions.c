@@ -282,21 +282,19 @@ static void take_end(struct bench *bench, int64_t pid, const char *queue_id, uin
     ask_policy(bench, pid, &request);
 }
 
-/* What end_message() of filter.c posts. */
+/* What the letter of end_message() of filter.c brings. */
 static void judge(struct bench *bench, const struct message *message, enum verdict verdict)
 {
-    struct judged_letter judged = {.key = message->key};
+    struct record record = {.verdict = verdict, .answered = true};
     const struct settings *settings = NULL;
     assert_int_not_equal(verdict, VERDICT_NONE);
-    if (!joins_fetch(bench->joins, message->queue_id, &judged.record.transfer, &settings)) {
+    if (!joins_fetch(bench->joins, message->queue_id, &record.transfer, &settings)) {
         sessions_take_unjoined(bench->sessions, message->queue_id);
         return;
     }
     settings_unref(&settings);
-    assert_true(judged.record.transfer.has_received);
-    judged.record.verdict = verdict;
-    judged.record.answered = true;
-    sessions_take_judged(bench->sessions, &judged);
+    assert_true(record.transfer.has_received);
+    sessions_take_judged(bench->sessions, &message->key, &record);
 }
 
 static void take_milter(struct bench *bench, const char *event, const char *queue_id,
@@ -603,23 +601,22 @@ static void test_settling_is_asked_for(void **state)
 static void test_late_judgement(void **state)
 {
     struct bench *bench = *state;
-    struct judged_letter late = {0};
+    struct record late = {.verdict = VERDICT_TRUNCATED};
     const struct settings *settings = NULL;
     run(bench, HELLO("a") TAKEN("a", "Q1") "a end Q1 100");
-    late.key = find_message(bench, "Q1")->key;
-    late.record.verdict = VERDICT_TRUNCATED;
-    assert_true(joins_fetch(bench->joins, "Q1", &late.record.transfer, &settings));
+    const struct join_key key = find_message(bench, "Q1")->key;
+    assert_true(joins_fetch(bench->joins, "Q1", &late.transfer, &settings));
     settings_unref(&settings);
 
-    struct judged_letter again = late;
-    again.record.verdict = VERDICT_UNVERIFIED;
+    struct record again = late;
+    again.verdict = VERDICT_UNVERIFIED;
     run(bench, TAKEN("a", "Q2"));
-    sessions_take_judged(bench->sessions, &late);
+    sessions_take_judged(bench->sessions, &key, &late);
     run(bench, "a end Q2 100\na > NOOP");
     assert_string_equal(bench->outcome, "failed_elsewhere truncated failed_elsewhere");
 
     run(bench, HELLO("a") TAKEN("a", "Q3"));
-    sessions_take_judged(bench->sessions, &again);
+    sessions_take_judged(bench->sessions, &key, &again);
     struct session_view view;
     assert_true(sessions_find(bench->sessions, getpid(), &view));
     assert_false(view.conversation->judged);
@@ -635,12 +632,12 @@ static void test_late_judgement(void **state)
 static void test_strange_letters(void **state)
 {
     struct bench *bench = *state;
-    struct judged_letter judged = {.key = {12345, 1, 1, TRANSFER_BDAT}};
-    judged.record.verdict = VERDICT_MATCH;
+    const struct join_key key = {12345, 1, 1, TRANSFER_BDAT};
+    struct record record = {.verdict = VERDICT_MATCH};
     sessions_take_abort(bench->sessions, 12345, 1, 0);
     sessions_end(bench->sessions, 12345, 1, 0);
     sessions_drop(bench->sessions, 12345);
-    sessions_take_judged(bench->sessions, &judged);
+    sessions_take_judged(bench->sessions, &key, &record);
     sessions_settle(bench->sessions);
     assert_string_equal(bench->outcome, "match");
     assert_int_equal(sessions_counts(bench->sessions).total, 0);
