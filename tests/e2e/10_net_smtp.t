@@ -5,6 +5,7 @@ use lib "$FindBin::Bin/lib";
 use MailTest::Cases qw(check_transfer);
 use MailTest::Message qw(chunks_of new_message);
 use MailTest::Session;
+use MailTest::Wait;
 use Net::SMTP;
 use Test::More;
 
@@ -13,7 +14,7 @@ my $postfix = $stage->postfix;
 
 for my $from ('127.0.0.2', $postfix->ipv6 ? '::1' : '127.0.0.3') {
     my $smtp = Net::SMTP->new($from =~ /:/ ? '::1' : $postfix->host,
-        Port => $postfix->port, LocalAddr => $from, Hello => 'perl.example.net', Timeout => 30);
+        Port => $postfix->port, LocalAddr => $from, Hello => 'perl.example.net', Timeout => $MailTest::Wait::PATIENCE);
     ok($smtp && defined $smtp->supports('CHUNKING'), "connected from $from, CHUNKING is offered");
     for my $sizes ([], [10, 200], [(7) x 40], [50, 1, 50]) {
         my $message = new_message(body => "Gr\xc3\xbc\xc3\x9fe\r\n.\r\n..\r\n" . "a line\r\n" x 50);

@@ -10,6 +10,7 @@ use MailTest::Message qw(new_message);
 use MailTest::Place qw(program read_file);
 use MailTest::Process;
 use MailTest::Session;
+use MailTest::Wait;
 use Test::More;
 
 my $stage = MailTest::Session->new;
@@ -29,7 +30,7 @@ sub ask ($socket, $octets, $enough = undef, $piece = length $octets) {
         defined $socket->syswrite(substr $octets, $at, $piece) or last;
     }
     my $got = '';
-    while (IO::Select->new($socket)->can_read(10)) {
+    while (IO::Select->new($socket)->can_read($MailTest::Wait::PATIENCE)) {
         my $count = $socket->sysread($got, 65536, length $got) or return ($got, 'closed');
         return ($got, 'open') if defined $enough && $got =~ $enough;
     }

@@ -31,7 +31,9 @@ like($text, qr/bdatctl explain 127\.0\.0\.3\n.*2,728/s, 'and explained');
 like($text, qr/CHUNKING is not offered, so it uses DATA\n\s+250 /, 'the broken client comes back and uses DATA');
 like($text, qr/127\.0\.0\.2\) is still offered CHUNKING/, 'everybody else is offered CHUNKING');
 my ($seconds) = $text =~ /The message has arrived, ([\d.]+) s after/;
-cmp_ok($seconds // 999, '<', 15, 'healed in less than 15 seconds');
+# The promise is for the program as it is installed; a build with sanitizers is slower.
+my $soon = $ENV{E2E_PATIENCE} ? 60 : 15;
+cmp_ok($seconds // 999, '<', $soon, "healed in less than $soon seconds");
 like($text, qr/bdatctl clients\n.*127\.0\.0\.3 .*suppressed/s, 'the client is shown as suppressed');
 
 # Without --once it stays up, and Ctrl-C ends it.

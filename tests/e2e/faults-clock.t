@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/lib";
 use MailTest::Cases qw(check_transfer next_client);
 use MailTest::Load;
 use MailTest::Message qw(new_message);
-use MailTest::Place qw(new_folder write_file);
+use MailTest::Place qw(new_folder replace_file);
 use MailTest::Session;
 use MailTest::Wait qw(wait_until);
 use Test::More;
@@ -17,7 +17,7 @@ plan skip_all => 'libfaketime is not installed' if !$library;
 plan skip_all => 'a sanitizer must be loaded first' if MailTest::Daemon::is_sanitized();
 
 my $clock = new_folder() . '/clock';
-write_file($clock, "+0\n");
+replace_file($clock, "+0\n");
 my $pinned = '127.7.0.1';
 my $stage = MailTest::Session->new(daemon => {
     config => {rules => "( { clients = [\"$pinned\"]; chunking = \"always\"; } )"},
@@ -50,7 +50,7 @@ for my $step ('+3600', '+0', '-3600', '+0') {
     my $message = new_message();
     $client->envelope($message->{sender});
     $client->bdat(substr $message->{content}, 0, 50);
-    write_file($clock, "$step\n");
+    replace_file($clock, "$step\n");
     like($client->bdat(substr($message->{content}, 50), last => 1), qr/^250 /, "$step: a message across it is taken");
     check_transfer($stage, $message, {verdict => 'match', action => 'accept'}, $step);
     cmp_ok($daemon->transfer($message->{sender})->{elapsed_ms}, '<', 60_000, "$step: took no hour");
@@ -69,9 +69,9 @@ is((grep { /^4/ } map { @{$_->{replies}} } @results), 0, 'nobody was told to com
 # A hold of two minutes is over when the clock has passed it, and not before.
 my $short = '192.0.2.51';
 $daemon->control->post("/v1/clients/$short/suppress?for=2m");
-write_file($clock, "-3600\n");
+replace_file($clock, "-3600\n");
 is($daemon->client($short)->{state}, 'suppressed', 'a clock set back: the hold lasts');
-write_file($clock, "+3600\n");
+replace_file($clock, "+3600\n");
 wait_until('the hold to be over', sub { $daemon->client($short)->{state} ne 'suppressed' });
 pass('a clock set forward: the hold is over');
 
@@ -83,7 +83,7 @@ my $cut = new_message(
 );
 for my $try (['+0', 451], ['+0', 451], ['+600', 451], ['+601', 451], ['+1200', 451], ['+1800', 250]) {
     my ($step, $code) = @$try;
-    write_file($clock, "$step\n");
+    replace_file($clock, "$step\n");
     my $client = $stage->client(from => $pinned);
     $client->envelope($cut->{sender});
     like($client->bdat($cut->{content}, last => 1), qr/^$code /, "the same cut message at $step: $code");

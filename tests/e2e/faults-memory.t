@@ -38,11 +38,13 @@ sub arm ($left) {
 # True if the daemon answers; one that is about to die looks alive to waitpid(2).
 sub runs () { return eval { $daemon->ready } // 0 }
 
+# How long an answer is waited for: where memory fails there may be none.
+my $patience = $MailTest::Wait::PATIENCE;
 my $count = 0;
 
 # A whole session: connections, two messages of which one breaks off. Returns what was answered, in words, and the first message's verdict.
 sub run_session () {
-    my $hooks = MailTest::Hooks->new(folder => $postfix->socket_folder, patience => 1);
+    my $hooks = MailTest::Hooks->new(folder => $postfix->socket_folder, patience => $patience);
     my @answers;
     my $say = sub ($what, $answer) { push @answers, "$what: $answer" if defined $answer };
     my $first;
@@ -91,6 +93,7 @@ my ($usual) = arm(0);
 cmp_ok($usual, '>', 50, "a session makes $usual allocations");
 
 my $step = $ENV{FAIL_STEP} // 5;
+$patience = 1;
 my (@refused, %verdicts);
 my ($failures, $spared) = (0, 0);
 # Until sessions end before the allocation that was to fail.
@@ -142,6 +145,7 @@ for my $target ('/v1/transfers?limit=5', '/v1/status', '/v1/sessions', '/v1/clie
 $hooks->close;
 
 # After: all is well again.
+$patience = $MailTest::Wait::PATIENCE;
 for (1 .. 3) {
     my ($answers, $queue_id) = run_session();
     is(verdict_of($queue_id), 'match', 'with memory again: judged') or diag(join ', ', @$answers);

@@ -61,7 +61,7 @@ note(sprintf 'memory: %.1f MB at first, %.1f MB early, %.1f MB at the end; descr
     $samples[0]{memory} / 1e6, $early / 1e6, $late / 1e6, $before, max map { $_->{descriptors} } @samples);
 cmp_ok($late, '<', 1.05 * $early + 2e6, 'memory is flat') if !MailTest::Daemon::is_sanitized();
 $stage->postfix->stop;
-wait_until('Postfix to let go of its connections', sub { $daemon->descriptors <= $before }, 20);
+wait_until('Postfix to let go of its connections', sub { $daemon->descriptors <= $before });
 pass('no descriptor is leaked');
 kill 'KILL', $follower;
 waitpid $follower, 0;
@@ -93,7 +93,7 @@ sub follow ($path, $file) {
         syswrite $out, $_ while sysread $socket, $_, 65536;
         POSIX::_exit(0);
     }
-    wait_until('the follower to be connected', sub { -s $file }, 20);
+    wait_until('the follower to be connected', sub { -s $file });
     return $pid;
 }
 
@@ -109,7 +109,7 @@ sub check_verdicts (@results) {
             $verdict{$record->{sender} =~ s/\@.*//r} = $record->{verdict};
         }
         return !grep { MailTest::Load::wanted_verdict($_) && !$verdict{$_->{id}} } @results;
-    }, 20); 1 };
+    }); 1 };
     ok($complete, 'every decision was told');
     for my $result (@results) {
         my $want = MailTest::Load::wanted_verdict($result) // 'none';

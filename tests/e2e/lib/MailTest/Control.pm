@@ -6,6 +6,7 @@ use v5.36;
 use Carp qw(croak);
 use IO::Socket::UNIX;
 use JSON::PP ();
+use MailTest::Wait;
 
 sub new ($class, $path) {
     return bless {path => $path}, $class;
@@ -14,11 +15,11 @@ sub new ($class, $path) {
 # One request; returns { status, headers, body }, or dies if the socket does not answer.
 # HTTP/1.0, so that the answer ends where the connection does.
 sub request ($self, $method, $target) {
-    my $socket = IO::Socket::UNIX->new(Peer => $self->{path}, Timeout => 10)
+    my $socket = IO::Socket::UNIX->new(Peer => $self->{path}, Timeout => $MailTest::Wait::PATIENCE)
         // croak "$self->{path}: $!";
     local $SIG{PIPE} = 'IGNORE';
-    local $SIG{ALRM} = sub { croak "$method $target: no answer in 30 s" };
-    alarm 30;
+    local $SIG{ALRM} = sub { croak "$method $target: no answer in $MailTest::Wait::PATIENCE s" };
+    alarm $MailTest::Wait::PATIENCE;
     print {$socket} "$method $target HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     $socket->flush;
     local $/;

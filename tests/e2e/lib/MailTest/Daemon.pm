@@ -7,7 +7,7 @@ use Carp qw(croak);
 use JSON::PP ();
 use MailTest::Control;
 use MailTest::Held;
-use MailTest::Place qw(program read_file write_file);
+use MailTest::Place qw(program read_file replace_file);
 use MailTest::Process;
 use MailTest::Wait qw(wait_until);
 
@@ -69,12 +69,12 @@ sub defaults ($self) {
 sub configure ($self, %config) {
     @{$self->{config}}{keys %config} = values %config;
     my %all = ($self->defaults, %{$self->{config}});
-    write_file($self->{file}, join '', map { "$_ = $all{$_};\n" } grep { defined $all{$_} } sort keys %all);
+    replace_file($self->{file}, join '', map { "$_ = $all{$_};\n" } grep { defined $all{$_} } sort keys %all);
 }
 
 # Adds this text to the file as it is; the next configure() takes it away.
 sub append_config ($self, $text) {
-    write_file($self->{file}, read_file($self->{file}) . "$text\n");
+    replace_file($self->{file}, read_file($self->{file}) . "$text\n");
 }
 
 # True for a build that watches memory, arithmetic or threads: slow, and large.
@@ -151,7 +151,7 @@ sub log_text ($self) {
     if ($self->{process} && $self->{process}->running) {
         eval {
             wait_until('the log to be written',
-                sub { !$self->metrics->{bdat_milter_log_pending_messages} }, 5);
+                sub { !$self->metrics->{bdat_milter_log_pending_messages} });
         };
     }
     return read_file($self->{log});
@@ -187,7 +187,7 @@ sub judged ($self, $sender, $verdict) {
     my $found = eval {
         wait_until("a transfer from $sender with verdict $verdict", sub {
             return (grep { $_->{sender} eq $sender && $_->{verdict} eq $verdict } $self->transfers)[0];
-        }, 5);
+        });
     };
     return $found // $self->transfer($sender);
 }

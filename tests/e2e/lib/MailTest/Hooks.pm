@@ -8,10 +8,11 @@ package MailTest::Hooks;
 use v5.36;
 use IO::Select;
 use IO::Socket::UNIX;
+use MailTest::Wait;
 
 # new(folder => of the sockets)
 sub new ($class, %opt) {
-    return bless {folder => $opt{folder}, patience => $opt{patience} // 5, sockets => {}}, $class;
+    return bless {folder => $opt{folder}, patience => $opt{patience} // $MailTest::Wait::PATIENCE, sockets => {}}, $class;
 }
 
 sub socket ($self, $name) {

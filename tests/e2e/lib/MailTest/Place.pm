@@ -10,7 +10,7 @@ use File::Spec;
 use File::Temp qw(tempdir);
 use IO::Socket::IP;
 
-our @EXPORT_OK = qw(source_folder program peer new_folder free_port find_tool write_file read_file);
+our @EXPORT_OK = qw(source_folder program peer new_folder free_port find_tool write_file replace_file read_file);
 
 # The top of the source tree.
 sub source_folder () {
@@ -77,6 +77,12 @@ sub write_file ($path, $text) {
     open my $file, '>:raw', $path or croak "$path: $!";
     print {$file} $text;
     close $file or croak "$path: $!";
+}
+
+# The same in one step: whoever reads it meanwhile has the old text or the new one, never a part.
+sub replace_file ($path, $text) {
+    write_file("$path.new", $text);
+    rename "$path.new", $path or croak "rename $path: $!";
 }
 
 # The whole file; '' if there is none (yet).

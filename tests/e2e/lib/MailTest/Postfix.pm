@@ -114,7 +114,8 @@ sub defaults ($self) {
         smtpd_peername_lookup => 'no',
         smtpd_client_connection_count_limit => '0',
         smtpd_error_sleep_time => '0',
-        smtpd_timeout => '60s',
+        # Longer than any test waits for something else with a session open.
+        smtpd_timeout => '300s',
         # A process that ends right after a lost transfer is taken for a stopped server, in favour
         # of the client: no process of a test ends for its age.
         max_use => 1_000_000,

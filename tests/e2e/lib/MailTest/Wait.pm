@@ -9,8 +9,9 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(wait_until);
 
-# Seconds that anything may take before the test gives up. Slow builds (sanitizers) ask for more.
-our $PATIENCE = $ENV{E2E_PATIENCE} // 30;
+# Seconds that anything may take before the test gives up: much more than it takes even on a busy
+# machine, for nobody waits so long but for a failure. Slow builds (sanitizers) ask for more.
+our $PATIENCE = $ENV{E2E_PATIENCE} // 60;
 
 # wait_until($what, $condition, $seconds): calls $condition until it gives a true value and
 # returns that; dies naming $what after $seconds (default: $PATIENCE).
