@@ -11,8 +11,8 @@ use MailTest::Wait qw(wait_until);
 use Test::More;
 
 my $stage = MailTest::Session->new(
-    postfix => {main => {smtpd_timeout => '3s'}},
-    daemon => {config => {limits => '{ stall_seconds = 1; }'}},
+    postfix => {main => {smtpd_timeout => '10s'}},
+    daemon => {config => {limits => '{ stall_seconds = 5; }'}},
 );
 my $daemon = $stage->daemon;
 my $bystander = next_client();
@@ -32,11 +32,21 @@ sub wait_out ($client) {
     return undef;
 }
 
-# Ways to be broken: code given (client, message), after the envelope; returns the last reply.
+# Reads the reply and leaves.
+sub read_and_quit ($client) {
+    my $reply = $client->reply;
+    $client->quit;
+    return $reply;
+}
+
+# Ways to be broken: what a client sends after the envelope, code given (client, message), and how
+# its session ends, code given (client) that returns the last reply. `twice`: once is not enough to
+# suppress it.
 my @clients = (
     {
         name => 'announces 2728 octets and sends nothing',
-        send => sub ($client, $) { announce($client, 2728); wait_out($client) },
+        send => sub ($client, $) { announce($client, 2728) },
+        end => \&wait_out,
         verdict => 'stalled',
     },
     {
@@ -44,6 +54,8 @@ my @clients = (
         send => sub ($client, $message) {
             announce($client, length $message->{content} =~ s/\r\n/\n/gr);
             $client->raw($message->{content}, "QUIT\r\n");
+        },
+        end => sub ($client) {
             my $reply = $client->reply;
             $client->wait_closed;
             return $reply;
@@ -56,47 +68,55 @@ my @clients = (
         send => sub ($client, $message) {
             announce($client, length $message->{content});
             $client->raw($message->{content} =~ s/\r\n/\n/gr);
-            wait_out($client);
         },
+        end => \&wait_out,
         verdict => 'stalled',
     },
     {
         name => 'frames its message as for DATA',
-        failures => 2,
-        send => sub ($client, $message) {
-            my $framed = "$message->{content}.\r\n";
-            announce($client, length $framed);
-            $client->raw($framed);
-            my $reply = $client->reply;
-            $client->quit;
-            return $reply;
-        },
+        send => \&send_framed,
+        end => \&read_and_quit,
         verdict => 'dot_stuffed',
         reply => qr/^250 /,
+        twice => 1,
     },
     {
         name => 'has a firewall that swallows the payload after 1,400 octets',
-        send => sub ($client, $message) {
-            announce($client, length $message->{content});
-            $client->raw(substr $message->{content}, 0, 1400);
-            wait_out($client);
-        },
+        send => \&send_beginning,
+        end => \&wait_out,
         verdict => 'stalled',
     },
 );
 
-for my $row (@clients) {
-    my $name = $row->{name};
-    my $from = next_client();
-    for my $failure (1 .. $row->{failures} // 1) {
-        my $client = $stage->client(from => $from);
-        ok($client->offers('CHUNKING'), "$name: CHUNKING is offered, try $failure");
-        my $message = some_message();
-        $client->envelope($message->{sender});
-        my $reply = $row->{send}->($client, $message);
-        like($reply, $row->{reply}, "$name: reply") if $row->{reply};
-        check_transfer($stage, $message, {verdict => $row->{verdict}}, $name);
-    }
+sub send_beginning ($client, $message) {
+    announce($client, length $message->{content});
+    $client->raw(substr $message->{content}, 0, 1400);
+}
+
+sub send_framed ($client, $message) {
+    my $framed = "$message->{content}.\r\n";
+    announce($client, length $framed);
+    $client->raw($framed);
+}
+
+# A session of the client up to its failure; end_failure() is to follow.
+sub begin_failure ($row) {
+    my $client = $row->{client} = $stage->client(from => $row->{from} //= next_client());
+    ok($client->offers('CHUNKING'), "$row->{name}: CHUNKING is offered");
+    my $message = $row->{message} = some_message();
+    $client->envelope($message->{sender});
+    $row->{send}->($client, $message);
+}
+
+sub end_failure ($row) {
+    my $reply = $row->{end}->($row->{client});
+    like($reply, $row->{reply}, "$row->{name}: reply") if $row->{reply};
+    check_transfer($stage, $row->{message}, {verdict => $row->{verdict}}, $row->{name});
+}
+
+# Not offered CHUNKING any more, a broken client gets its mail through by DATA.
+sub is_healed ($row) {
+    my ($name, $from) = @{$row}{qw(name from)};
     my $entry = $daemon->client($from);
     is($entry->{state}, 'suppressed', "$name: suppressed");
     is($entry->{last_verdict}, $row->{verdict}, "$name: for the right reason");
@@ -105,12 +125,13 @@ for my $row (@clients) {
     ok(!$again->offers('CHUNKING'), "$name: CHUNKING is no longer offered");
     ok($again->offers('PIPELINING') && $again->offers('SIZE') && $again->offers('8BITMIME'),
         "$name: but everything else is");
-    for my $message (some_message(), some_message()) {
+    my @messages = (some_message(), some_message());
+    for my $message (@messages) {
         $again->envelope($message->{sender});
         like($again->data($message->{content}), qr/^250 /, "$name: the message goes by DATA");
-        $stage->delivered_is($message, "$name: and arrives whole");
     }
     $again->quit;
+    $stage->delivered_is($_, "$name: and arrives whole") for @messages;
     is($daemon->client($from)->{state}, 'suppressed', "$name: still suppressed after DATA");
 
     my $other = $stage->client(from => $bystander);
@@ -118,21 +139,31 @@ for my $row (@clients) {
     $other->quit;
 }
 
+# All fall silent first, these two among them, and are waited for together.
+my %silent = (send => \&send_beginning, end => \&wait_out, verdict => 'stalled');
+my ($stubborn, $lost) = ({%silent, name => 'stubborn'}, {%silent, name => 'path'});
+begin_failure($_) for @clients, $stubborn, $lost;
+for my $row (@clients) {
+    end_failure($row);
+    if ($row->{twice}) {
+        is($daemon->client($row->{from})->{state}, 'offered', "$row->{name}: one such message is not enough");
+        begin_failure($row);
+        end_failure($row);
+    }
+    is_healed($row);
+}
+
 # A suppressed client that uses BDAT all the same: Postfix refuses and hangs up, no strike.
 {
-    my $from = next_client();
-    my $client = $stage->client(from => $from);
-    my $first = some_message();
-    $client->envelope($first->{sender});
-    announce($client, 500);
-    wait_out($client);
-    check_transfer($stage, $first, {verdict => 'stalled', strikes => 2}, 'first');
+    end_failure($stubborn);
+    my $from = $stubborn->{from};
+    is($daemon->transfer($stubborn->{message}{sender})->{strikes}, 2, 'stubborn: two strikes');
     my $hold = $daemon->client($from)->{hold_seconds};
-    my $stubborn = $stage->client(from => $from);
+    my $client = $stage->client(from => $from);
     my $second = some_message();
-    $stubborn->envelope($second->{sender});
-    like($stubborn->bdat($second->{content}, last => 1), qr/^5\d\d /, 'BDAT without the offer is refused by Postfix');
-    $stubborn->wait_closed;
+    $client->envelope($second->{sender});
+    like($client->bdat($second->{content}, last => 1), qr/^5\d\d /, 'BDAT without the offer is refused by Postfix');
+    $client->wait_closed;
     check_transfer($stage, $second, {verdict => 'not_offered', strikes => 0}, 'not offered');
     is($daemon->client($from)->{hold_seconds}, $hold, 'it costs nothing more');
 }
@@ -140,27 +171,22 @@ for my $row (@clients) {
 # The path is at fault: what stalls with BDAT stalls with DATA too. Then CHUNKING is given back,
 # since taking it away helped nobody, and the client is marked.
 {
-    my $from = next_client();
-    for my $way (qw(BDAT DATA)) {
-        my $client = $stage->client(from => $from);
-        my $message = some_message();
-        $client->envelope($message->{sender});
-        if ($way eq 'BDAT') {
-            announce($client, length $message->{content});
-        } else {
-            like($client->command('DATA'), qr/^354 /, 'path: DATA is tried');
-        }
-        $client->raw(substr $message->{content}, 0, 1400);
-        wait_out($client);
-    }
+    end_failure($lost);
+    my $from = $lost->{from};
+    my $client = $stage->client(from => $from);
+    my $message = some_message();
+    $client->envelope($message->{sender});
+    like($client->command('DATA'), qr/^354 /, 'path: DATA is tried');
+    $client->raw(substr $message->{content}, 0, 1400);
+    wait_out($client);
     my $entry = wait_until('the client to be marked', sub {
         my $found = $daemon->client($from);
         return $found->{path_trouble} && $found;
     });
     is($entry->{state}, 'path_trouble', 'path: no longer suppressed');
-    my $client = $stage->client(from => $from);
-    ok($client->offers('CHUNKING'), 'path: CHUNKING is offered again');
-    $client->quit;
+    my $again = $stage->client(from => $from);
+    ok($again->offers('CHUNKING'), 'path: CHUNKING is offered again');
+    $again->quit;
     cmp_ok($daemon->status->{path_trouble_clients}, '>=', 1, 'path: the status counts it');
 }
 
