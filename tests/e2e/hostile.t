@@ -13,8 +13,8 @@ use MailTest::Message qw(new_message);
 use MailTest::Place qw(read_file source_folder);
 use MailTest::Session;
 use MailTest::Wait qw(wait_until);
+use POSIX ();
 use Test::More;
-use Time::HiRes qw(time);
 
 # Octets that a terminal or a reader of logs would obey.
 my %texts = (
@@ -92,6 +92,12 @@ sub ask ($socket, @keys) {
     return $answer;
 }
 
+# CPU seconds of the daemon so far: what else the machine has to do does not count.
+sub cpu_seconds ($daemon) {
+    my @fields = split ' ', read_file('/proc/' . $daemon->pid . '/stat') =~ s/^.*\) //sr;
+    return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
 # Addresses are what an attacker has most of: each looks one up, with and without strikes.
 {
     my $addresses = MailTest::Daemon::is_sanitized() ? 50_000 : $ENV{HOSTILE_ADDRESSES} // 1_000_000;
@@ -107,21 +113,20 @@ sub ask ($socket, @keys) {
     for my $kind (@kinds) {
         my ($name, $make) = @$kind;
         my $memory = $daemon->memory;
-        my (@first, @last);
-        for (my $n = 0; $n < $addresses; $n += 500) {
-            my @keys = map { $make->($n + $_) } 0 .. 499;
-            my $begun = time;
-            ask($socket, @keys);
-            my $times = $n < $addresses / 2 ? \@first : \@last;
-            push @$times, time - $begun;
+        my @taken = cpu_seconds($daemon);
+        for my $half (0, 1) {
+            for (my $n = $half * $addresses / 2; $n < ($half + 1) * $addresses / 2; $n += 500) {
+                ask($socket, map { $make->($n + $_) } 0 .. 499);
+            }
+            push @taken, cpu_seconds($daemon);
         }
-        my ($early, $late) = map { (sort { $a <=> $b } @$_)[@$_ / 2] } \@first, \@last;
+        my ($early, $late) = ($taken[1] - $taken[0], $taken[2] - $taken[1]);
         my $grown = ($daemon->memory - $memory) / 1e6;
         note(sprintf '%s: %d lookups, %.1f then %.1f us each, memory grew by %.1f MB',
-            $name, $addresses, 2000 * $early, 2000 * $late, $grown);
+            $name, $addresses, map({ 2e6 * $_ / $addresses } $early, $late), $grown);
         cmp_ok($grown, '<', 4, "$name: addresses that did nothing cost no memory")
             if !MailTest::Daemon::is_sanitized();
-        cmp_ok($late, '<', 3 * $early + 0.001, "$name: a lookup takes no longer");
+        cmp_ok($late, '<', 3 * $early + 0.1, "$name: a lookup takes no longer");
     }
     close $socket;
     $stage->finish_quietly;
