@@ -39,9 +39,9 @@ my @rows = (
     {
         name => 'never answers BDAT',
         server => {reply_to_bdat => sub ($s, $) { $s->swallow_all }},
-        arguments => ['--timeout', '500ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'bdat_stalls', exit => 1, findings => {'one-chunk' => 'stalled'},
-            says => qr/works by DATA and stalls by BDAT/, seconds => 8},
+            says => qr/works by DATA and stalls by BDAT/, seconds => 24},
     },
     {
         name => 'never answers BDAT, nor do messages get through by DATA',
@@ -49,8 +49,8 @@ my @rows = (
             reply_to_bdat => sub ($s, $) { $s->swallow_all },
             data => sub ($s) { $s->swallow_all },
         },
-        arguments => ['--timeout', '300ms'],
-        want => {kind => 'server', exit => 1, says => qr/By DATA it fails as well/, seconds => 8},
+        arguments => ['--timeout', '1500ms'],
+        want => {kind => 'server', exit => 1, says => qr/By DATA it fails as well/, seconds => 24},
     },
     {
         name => 'refuses BDAT',
@@ -63,17 +63,17 @@ my @rows = (
     },
     {
         name => 'answers each chunk late',
-        server => {reply_to_bdat => sub ($s, $text) { $s->linger(0.4); $s->reply($text) }},
-        arguments => ['--timeout', '1s', '--only', 'data,one-chunk,several-chunks,refused'],
+        server => {reply_to_bdat => sub ($s, $text) { $s->linger(1.2); $s->reply($text) }},
+        arguments => ['--timeout', '4s', '--only', 'data,one-chunk,several-chunks,refused'],
         want => {kind => 'works_slowly', exit => 0,
             findings => {'several-chunks' => 'slow', data => 'none'}},
     },
     {
         name => 'answers so late that a session never ends',
-        server => {reply_to_bdat => sub ($s, $text) { $s->linger(0.25); $s->reply($text) }},
-        arguments => ['--timeout', '300ms', '--only', 'tiny-chunks'],
-        want => {findings => {'tiny-chunks' => 'stalled'}, exit => 1, seconds => 6,
-            meaning => {'tiny-chunks' => qr/more than 3 s and was given up/}},
+        server => {reply_to_bdat => sub ($s, $text) { $s->linger(0.5); $s->reply($text) }},
+        arguments => ['--timeout', '800ms', '--only', 'tiny-chunks'],
+        want => {findings => {'tiny-chunks' => 'stalled'}, exit => 1, seconds => 16,
+            meaning => {'tiny-chunks' => qr/more than 8 s and was given up/}},
     },
     {
         name => 'does not discard refused payload',
@@ -89,7 +89,7 @@ my @rows = (
     {
         name => 'waits for two octets more than were declared',
         server => {bdat => sub ($s, $size, $last) { $s->chunk($size + 2, $last) }},
-        arguments => ['--timeout', '500ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'miscounts', exit => 1, findings => {'one-chunk' => 'miscounted'},
             says => qr/waits for more octets than were declared/},
     },
@@ -104,7 +104,7 @@ my @rows = (
             }
             $s->chunk(0, $last);
         }},
-        arguments => ['--timeout', '500ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'miscounts', exit => 1, findings => {'one-chunk' => 'miscounted'}},
     },
     {
@@ -122,7 +122,7 @@ my @rows = (
             }
             $s->chunk(0, $last);
         }},
-        arguments => ['--timeout', '400ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'miscounts', exit => 1,
             findings => {'one-chunk' => 'none', '8-bit' => 'miscounted'}},
     },
@@ -155,7 +155,7 @@ my @rows = (
         server => {bdat => sub ($s, $size, $last) {
             $size > 32768 ? $s->swallow_all : $s->chunk($size, $last);
         }},
-        arguments => ['--timeout', '500ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'large_chunks', exit => 1, findings => {large => 'stalled'},
             says => qr/works by DATA and stalls by BDAT/},
     },
@@ -167,7 +167,7 @@ my @rows = (
                 && IO::Select->new($s->{socket})->can_write(0) && !half_closed($s);
             $s->close_now;
         }},
-        arguments => ['--timeout', '500ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'large_chunks', exit => 1, findings => {large => 'stalled'}},
     },
     {
@@ -190,7 +190,7 @@ my @rows = (
         name => 'answers BDAT without end',
         server => {reply_to_bdat => sub ($s, $) { 1 while $s->send("250-more of it\r\n" x 100) }},
         want => {kind => 'not_smtp', exit => 1, findings => {'one-chunk' => 'garbage'},
-            says => qr/does not end/, seconds => 5},
+            says => qr/does not end/, seconds => 15},
     },
     {
         name => 'lets its reply drip',
@@ -200,28 +200,28 @@ my @rows = (
                 $s->linger(0.02);
             }
         }},
-        arguments => ['--timeout', '500ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'bdat_stalls', exit => 1,
-            findings => {'one-chunk' => 'stalled'}, seconds => 8},
+            findings => {'one-chunk' => 'stalled'}, seconds => 24},
     },
     {
         name => 'says EHLO keywords without end',
         server => {ehlo => sub ($s) { 1 while $s->send("250-KEYWORD\r\n" x 1000) }},
         want => {kind => 'no_session', exit => 3,
-            says => qr/reply to EHLO does not end/, seconds => 5},
+            says => qr/reply to EHLO does not end/, seconds => 15},
     },
     {
         name => 'says an EHLO line without end',
         server => {ehlo => sub ($s) { 1 while $s->send('250-KEYWORD ' x 1000) }},
         want => {kind => 'no_session', exit => 3,
-            says => qr/reply to EHLO does not end/, seconds => 5},
+            says => qr/reply to EHLO does not end/, seconds => 15},
     },
     {
         name => 'lets its EHLO reply drip',
         server => {ehlo => sub ($s) { while ($s->send('2')) { $s->linger(0.02) } }},
-        arguments => ['--timeout', '300ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'no_session', exit => 3,
-            says => qr/no reply to EHLO within/, seconds => 5},
+            says => qr/no reply to EHLO within/, seconds => 15},
     },
     {
         name => 'greets in another protocol',
@@ -231,7 +231,7 @@ my @rows = (
     {
         name => 'never greets',
         server => {greeting => sub ($s) { $s->swallow_all }},
-        arguments => ['--timeout', '300ms'],
+        arguments => ['--timeout', '1500ms'],
         want => {kind => 'no_session', exit => 3, says => qr/no greeting within/},
     },
     {
@@ -322,7 +322,7 @@ my @rows = (
         server => {bdat => sub ($s, $size, $last) {
             $last && $s->{rcpt} ? $s->swallow_all : $s->chunk($size, $last);
         }},
-        arguments => ['--deliver', 'tester@faulty.test', '--timeout', '500ms'],
+        arguments => ['--deliver', 'tester@faulty.test', '--timeout', '1500ms'],
         want => {kind => 'bdat_stalls', exit => 1, says => qr/works by DATA and stalls by BDAT\./},
     },
 );
@@ -337,7 +337,7 @@ for my $row (@rows) {
     my ($want, $name) = ($row->{want}, $row->{name});
     my $log = new_folder() . '/log';
     my $server = ProbeTest::Server->new(%{$row->{server} // {}}, log => $log);
-    my $result = probe_json('--timeout', '3s', @{$row->{arguments} // []}, $server->address);
+    my $result = probe_json('--timeout', '30s', @{$row->{arguments} // []}, $server->address);
     conclusion_is($result, $want->{kind}, $want->{exit}, "$name: conclusion") if $want->{kind};
     my $findings = $want->{findings} // {};
     is(case_of($result, $_)->{finding}, $findings->{$_}, "$name: $_") for sort keys %$findings;
