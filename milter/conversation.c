@@ -62,7 +62,6 @@ static void set_state(struct conversation *conversation, enum conversation_state
 static void reset_message(struct conversation *conversation)
 {
     transfer_reset(&conversation->transfer);
-    conversation->milter_joined = false;
     conversation->has_envelope = false;
     conversation->judged = false;
     conversation->judgement = (struct judgement){VERDICT_NONE, 0};
@@ -517,11 +516,6 @@ void conversation_receive(struct conversation *conversation, const char *queue_i
     if (transfer->chunk_count > 0 && transfer->declared == 0)
         transfer->received = 0;
     transfer->recipients = recipients;
-}
-
-void conversation_join_milter(struct conversation *conversation)
-{
-    conversation->milter_joined = true;
 }
 
 void conversation_take_judgement(struct conversation *conversation, uint64_t transfer_id,

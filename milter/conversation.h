@@ -11,8 +11,8 @@
  *
  * Order of calls for one message, as Postfix asks (smtpd.c, bdat_cmd()):
  *   conversation_take_command(BDAT …), conversation_admit() for the policy request at its begin,
- *   conversation_join_milter(), more commands, conversation_receive() for the policy request
- *   at its end, conversation_take_judgement() from the milter, the next command.
+ *   more commands, conversation_receive() for the policy request at its end,
+ *   conversation_take_judgement() from the milter, the next command.
  */
 #ifndef BDAT_CONVERSATION_H
 #define BDAT_CONVERSATION_H
@@ -66,7 +66,6 @@ struct conversation {
     uint64_t declared;         /* octets declared in this session */
     uint64_t declared_in_vain; /* of those, in transfers that Postfix refused or that the client
                                   gave up (guard) */
-    bool milter_joined;        /* the milter saw the begin of the message at hand */
     bool has_envelope;         /* MAIL was seen for the message at hand */
     bool spent;                /* a BDAT transfer ended; no MAIL came since (guard) */
     bool unasked;              /* a transfer began by an empty chunk: Postfix refuses it without a
@@ -120,9 +119,6 @@ void conversation_refuse(struct conversation *conversation,
 /* The policy service told what was received: octets and recipients. */
 void conversation_receive(struct conversation *conversation, const char *queue_id,
                           uint64_t received, uint64_t recipients);
-
-/* The milter saw the begin of the message at hand. */
-void conversation_join_milter(struct conversation *conversation);
 
 /* The milter has judged transfer number `transfer_id`; ignored if it is not the one at hand. */
 void conversation_take_judgement(struct conversation *conversation, uint64_t transfer_id,
