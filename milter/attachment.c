@@ -14,6 +14,11 @@ static const char no_policy[] =
     "default_action=DUNNO } first in smtpd_data_restrictions and smtpd_end_of_data_restrictions "
     "in main.cf (bdatctl attach)";
 
+static const char no_end[] =
+    "no policy request came at its end: put check_policy_service { unix:bdat-milter/policy.sock, "
+    "default_action=DUNNO } first in smtpd_end_of_data_restrictions, in main.cf and wherever "
+    "master.cf sets that (bdatctl attach)";
+
 static const char other_namespace[] =
     "the smtpd processes are in another PID namespace: run Postfix and bdat-milter in the same "
     "one (containers: share it) and on Unix sockets";
@@ -68,6 +73,13 @@ void attachment_take_unverified(struct attachment *attachment, const struct tran
 {
     warn(attachment, transfer->queue_id,
          transfer->has_received ? no_milter : explain_unjoined(attachment), now_ms, log);
+}
+
+void attachment_take_judged(struct attachment *attachment, const struct transfer *transfer,
+                            int64_t now_ms, struct log *log)
+{
+    if (transfer->whole && !transfer->has_received)
+        warn(attachment, transfer->queue_id, no_end, now_ms, log);
 }
 
 const char *attachment_hint(const struct attachment *attachment, int64_t now_ms)

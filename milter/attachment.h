@@ -39,6 +39,11 @@ bool attachment_knows_unjoined(const struct attachment *attachment, const char *
 void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
                                 int64_t now_ms, struct log *log);
 
+/* A BDAT transfer that the milter saw to its end and could not judge. One that began before the
+ * daemon did is nobody's fault. */
+void attachment_take_judged(struct attachment *attachment, const struct transfer *transfer,
+                            int64_t now_ms, struct log *log);
+
 /* What is amiss as far as the last hour's messages show; NULL = nothing. Static storage. */
 const char *attachment_hint(const struct attachment *attachment, int64_t now_ms);
 

@@ -15,8 +15,9 @@ void client_news_log(struct log *log, const struct suppression_change *change)
                   "messages will come by DATA",
                   client, until, verdict_name(record->last_verdict));
     else if (change->events & SUPPRESSION_STRUCK)
-        log_write(log, LOG_LEVEL_INFO, "client %s: %u strikes (last verdict %s)", client,
-                  record->strikes, verdict_name(record->last_verdict));
+        log_write(log, LOG_LEVEL_INFO, "client %s: %u strike%s (last verdict %s)", client,
+                  record->strikes, record->strikes == 1 ? "" : "s",
+                  verdict_name(record->last_verdict));
     if (change->events & SUPPRESSION_PROBATION)
         log_write(log, LOG_LEVEL_INFO, "client %s: CHUNKING is offered again, on probation",
                   client);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "milter/log_field.h"
+
 struct recorder {
     struct log *log;
     struct record_counts counts;
@@ -42,15 +44,6 @@ static void format_evidence(unsigned evidence, char *text, size_t size)
                                    evidence_name(bit));
 }
 
-static void format_client(const struct transfer *transfer, char *text, size_t size)
-{
-    char address[NETWORK_TEXT_SIZE] = "unknown";
-    if (transfer->has_client)
-        address_format(&transfer->client, address);
-    snprintf(text, size, "%s[%s]",
-             transfer->client_name[0] != '\0' ? transfer->client_name : "unknown", address);
-}
-
 static const char *mode_of(const struct transfer *transfer)
 {
     return transfer->mode == TRANSFER_DATA ? "data" : "bdat";
@@ -70,11 +63,13 @@ static void log_record(struct recorder *recorder, const struct record *record, c
     enum log_level level = level_of(record);
     if (!log_wants(recorder->log, level))
         return;
-    char client[TRANSFER_NAME_SIZE + NETWORK_TEXT_SIZE + 4], evidence[320];
+    char client[LOG_CLIENT_SIZE], helo[TRANSFER_NAME_SIZE], evidence[320];
     char received[24] = "unknown", drift[24] = "unknown";
     const char *queue_id = transfer->queue_id[0] != '\0' ? transfer->queue_id : "NOQUEUE";
     const char *action = record->answered ? action_name(record->action) : "none";
-    format_client(transfer, client, sizeof(client));
+    log_field_client(transfer->client_name, transfer->has_client ? &transfer->client : NULL,
+                     client);
+    log_field_text(transfer->helo, helo, sizeof(helo));
     format_evidence(transfer->evidence, evidence, sizeof(evidence));
     if (transfer->has_received) {
         snprintf(received, sizeof(received), "%" PRIu64, transfer->received);
@@ -88,7 +83,7 @@ static void log_record(struct recorder *recorder, const struct record *record, c
     log_write_fields(recorder->log, level, fields, sizeof(fields) / sizeof(fields[0]),
                      "%s: client=%s helo=<%s> mode=%s chunks=%" PRIu64 " declared=%" PRIu64
                      " received=%s drift=%s verdict=%s action=%s%s%s%s",
-                     queue_id, client, transfer->helo, mode_of(transfer), transfer->chunk_count,
+                     queue_id, client, helo, mode_of(transfer), transfer->chunk_count,
                      transfer->declared, received, drift, verdict_name(record->verdict), action,
                      evidence,
                      record->observed ? " mode=observe" : "", note);

@@ -16,6 +16,7 @@
 #include "milter/attachment.h"
 #include "milter/clock.h"
 #include "milter/limits.h"
+#include "milter/log_field.h"
 #include "milter/settlement.h"
 
 /* A power of two, of the order of the busiest server's smtpd processes. */
@@ -33,6 +34,7 @@ struct session {
     int64_t ended_ms;   /* monotonic, when the session was over; 0 = it is not, or is settled */
     bool unverified;    /* counted as such */
     bool had_queue_id;  /* the policy service has named a queue id in this session */
+    char client_name[TRANSFER_NAME_SIZE]; /* as Postfix names it; "" = it has not yet */
     char received[MESSAGE_NAME_SIZE]; /* the last message received whole, see name_message() */
     struct conversation conversation;
 };
@@ -123,7 +125,7 @@ static void begin_conversation(struct sessions *sessions, struct session *sessio
 {
     take_settings(session, sessions->settings);
     session->unverified = session->had_queue_id = false;
-    session->received[0] = '\0';
+    session->received[0] = session->client_name[0] = '\0';
     conversation_begin(&session->conversation, client, offered, clock_wall_ms());
     sessions->counts.total++;
 }
@@ -232,6 +234,23 @@ enum offer sessions_begin(struct sessions *sessions, int64_t pid, const struct a
     return offer;
 }
 
+/* Notes what the guard has put in place of a command or an answer. */
+static void note_guarded(struct sessions *sessions, const struct session *session,
+                         const char *queue_id, const char *what, const char *replacement)
+{
+    const struct conversation *conversation = &session->conversation;
+    char client[LOG_CLIENT_SIZE], helo[TRANSFER_NAME_SIZE];
+    sessions->counts.guarded++;
+    log_field_client(session->client_name,
+                     conversation->has_client ? &conversation->client : NULL, client);
+    log_write(sessions->options.log, LOG_LEVEL_WARNING,
+              "%s: client=%s helo=<%s> guard: kept a %s from Postfix: \"%s\" instead (process "
+              "%" PRId64 ")",
+              queue_id[0] != '\0' ? queue_id : "NOQUEUE", client,
+              log_field_text(conversation->helo, helo, sizeof(helo)), what, replacement,
+              session->pid);
+}
+
 /* A command behind the end of a session. A greeting is the next client's, where no ehlo table tells
  * of it; before any other command the session was not over, but had lost its milter. */
 static void go_on(struct sessions *sessions, struct session *session, const char *line,
@@ -266,12 +285,10 @@ const char *sessions_take_command(struct sessions *sessions, int64_t pid, const 
     settle(sessions, session, &result);
     if (conversation->state == CONVERSATION_ENDED)
         sessions->counts.modes[conversation_mode(conversation)]++;
-    if (result.replacement != NULL) {
-        sessions->counts.guarded++;
-        log_write(sessions->options.log, LOG_LEVEL_WARNING,
-                  "guard: kept a command of process %" PRId64 " from Postfix: \"%s\" instead", pid,
-                  result.replacement);
-    }
+    if (result.replacement != NULL)
+        note_guarded(sessions, session,
+                     result.has_ended ? result.ended.queue_id : conversation->transfer.queue_id,
+                     "command", result.replacement);
     return result.replacement;
 }
 
@@ -308,7 +325,7 @@ static void name_message(const struct policy_request *request, char *name, size_
 static bool guard_policy(struct sessions *sessions, const struct session *session,
                          const struct policy_request *request, char *action, size_t size)
 {
-    char name[MESSAGE_NAME_SIZE];
+    char name[MESSAGE_NAME_SIZE], queue_id[TRANSFER_QUEUE_ID_SIZE];
     name_message(request, name, sizeof(name));
     bool had_one = session->had_queue_id || session->conversation.unasked;
     bool without = !has_text(request->queue_id) && had_one;
@@ -316,7 +333,8 @@ static bool guard_policy(struct sessions *sessions, const struct session *sessio
     if (!session->rules.guard || (!without && !again))
         return false;
     snprintf(action, size, "503 5.5.1 Error: need MAIL command");
-    sessions->counts.guarded++;
+    copy_slice(request->queue_id, queue_id, sizeof(queue_id));
+    note_guarded(sessions, session, queue_id, "message", action);
     return true;
 }
 
@@ -331,6 +349,7 @@ static void admit(struct sessions *sessions, struct session *session,
     copy_slice(request->queue_id, queue_id, sizeof(queue_id));
     copy_slice(request->client_name, name, sizeof(name));
     conversation_admit(conversation, queue_id, name, known ? &client : NULL);
+    memcpy(session->client_name, conversation->transfer.client_name, sizeof(session->client_name));
     if (queue_id[0] == '\0')
         return;
     const struct join_key key = {session->pid, conversation->generation,
@@ -410,17 +429,35 @@ void sessions_take_policy(struct sessions *sessions, int64_t peer,
 
 /* ---- the milter ---- */
 
+/* A message without a policy request at its end: the milter's ledger is the one of the request at
+ * its begin, and only the conversation knows the chunks that came since. */
+static void complete_ledger(const struct conversation *conversation, struct record *record)
+{
+    const struct transfer *known = &conversation->transfer;
+    if (record->transfer.has_received || known->id != record->transfer.id)
+        return;
+    const int64_t pid = record->transfer.pid;
+    const unsigned evidence = record->transfer.evidence;
+    record->transfer = *known;
+    record->transfer.pid = pid;
+    record->transfer.evidence = evidence | known->evidence;
+}
+
 void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
                           struct record *record)
 {
     struct session *session = find_session(sessions, key->pid);
-    const struct judgement judgement = {record->verdict, record->transfer.evidence};
     record->transfer.pid = key->pid;
     if (session != NULL && session->conversation.generation == key->generation) {
+        complete_ledger(&session->conversation, record);
+        const struct judgement judgement = {record->verdict, record->transfer.evidence};
         conversation_take_judgement(&session->conversation, key->transfer_id, &judgement);
         if (record->verdict == VERDICT_UNVERIFIED)
             count_unverified(sessions, session);
     }
+    if (record->verdict == VERDICT_UNVERIFIED)
+        attachment_take_judged(&sessions->attachment, &record->transfer, clock_monotonic_ms(),
+                               sessions->options.log);
     settlement_add(&sessions->options, record);
 }
 

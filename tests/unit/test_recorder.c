@@ -96,6 +96,27 @@ static void test_line(void **state)
     assert_int_equal(bench->log.level, LOG_LEVEL_WARNING);
 }
 
+/* Names that look like the end of their field and the begin of others. */
+static void test_no_field_is_forged(void **state)
+{
+    struct bench *bench = *state;
+    struct record record = make_record(1, VERDICT_TRUNCATED);
+    strcpy(record.transfer.helo, "a>b verdict=match\taction=<accept> x");
+    strcpy(record.transfer.client_name, "mx> verdict=match");
+    recorder_add(bench->recorder, &record);
+    assert_string_equal(bench->log.last,
+                        "Q1: client=mx??verdict=match[unknown] "
+                        "helo=<a?b?verdict=match?action=?accept??x> mode=bdat chunks=2 declared=100 "
+                        "received=102 drift=2 verdict=truncated action=accept");
+    assert_string_equal(recorder_at(bench->recorder, 0)->transfer.helo,
+                        "a>b verdict=match\taction=<accept> x");
+    memset(record.transfer.helo, '>', sizeof(record.transfer.helo) - 1);
+    memset(record.transfer.client_name, ' ', sizeof(record.transfer.client_name) - 1);
+    recorder_add(bench->recorder, &record);
+    assert_non_null(strstr(bench->log.last, "\?\?> mode=bdat"));
+    assert_non_null(strstr(bench->log.last, "???[unknown] helo=<???"));
+}
+
 static void test_all_evidence_fits(void **state)
 {
     struct bench *bench = *state;
@@ -199,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_field_is_forged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_evidence_fits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ring_wraps, set_up, tear_down),

@@ -293,7 +293,7 @@ static void judge(struct bench *bench, const struct message *message, enum verdi
         return;
     }
     settings_unref(&settings);
-    assert_true(record.transfer.has_received);
+    assert_true(record.transfer.has_received || verdict == VERDICT_UNVERIFIED);
     sessions_take_judged(bench->sessions, &message->key, &record);
 }
 
@@ -663,6 +663,40 @@ static void test_unjoined(void **state)
     assert_int_equal(recorder_added(bench->recorder), 0);
 }
 
+/* No policy request at the end: the record tells the chunks all the same, and the hint names the
+ * line that is missing in main.cf. */
+static void test_no_request_at_the_end(void **state)
+{
+    struct bench *bench = *state;
+    assert_null(sessions_hint(bench->sessions));
+    run(bench, HELLO("a") ENVELOPE("a") "a > BDAT 40\na data Q1\nmilter sees Q1\n"
+                                        "a > BDAT 92 LAST\nmilter judges Q1 unverified\na > QUIT");
+    assert_string_equal(bench->outcome, "unverified");
+    const struct record *record = recorder_at(bench->recorder, 0);
+    assert_int_equal(record->transfer.chunk_count, 2);
+    assert_int_equal(record->transfer.declared, 132);
+    assert_int_equal(record->transfer.chunks[1], 92);
+    assert_true(record->transfer.last);
+    assert_false(record->transfer.has_received);
+    assert_string_equal(record->transfer.queue_id, "Q1");
+    assert_int_equal(record->transfer.pid, getpid());
+    assert_non_null(strstr(sessions_hint(bench->sessions), "smtpd_end_of_data_restrictions"));
+    assert_null(strstr(sessions_hint(bench->sessions), "smtpd_data_restrictions"));
+    assert_int_equal(sessions_counts(bench->sessions).unverified, 1);
+    check_order(bench, "");
+}
+
+/* A session that began before the daemon did comes to an end by itself: no word about it. */
+static void test_begun_before(void **state)
+{
+    struct bench *bench = *state;
+    run(bench, "a > BDAT 92 LAST\na data Q1\nmilter sees Q1\na end Q1 92\n"
+               "milter judges Q1 unverified\na > QUIT");
+    assert_string_equal(bench->outcome, "unverified");
+    assert_null(sessions_hint(bench->sessions));
+    assert_int_equal(sessions_counts(bench->sessions).unverified, 1);
+}
+
 /* ---- limits, guard, rules ---- */
 
 static const struct row limit_rows[] = {
@@ -877,6 +911,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_late_judgement, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_strange_letters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unjoined, set_up, tear_down),
+cmocka_unit_test_setup_teardown(test_no_request_at_the_end, set_up, tear_down),
+cmocka_unit_test_setup_teardown(test_begun_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_offer, set_up, tear_down),
