@@ -7,6 +7,7 @@
 
 #include "ctl/actions.h"
 #include "ctl/text.h"
+#include "milter/suppression.h"
 
 #define DEFAULT_SOCKET "/run/bdat-milter/control.sock"
 #define DEFAULT_TIMEOUT 10
@@ -91,7 +92,7 @@ const struct command commands[] = {
      WORDS_CLIENT,
      run_suppress,
      "stop offering CHUNKING to a client",
-     {{"for", 0, "TIME", WORDS_NONE, "how long: 12h, 30d (suppression.hold)"},
+     {{"for", 0, "TIME", WORDS_NONE, "how long: 12h, 30d, up to " SUPPRESSION_HOLD_MAX_TEXT " (suppression.hold)"},
       {"reason", 0, "TEXT", WORDS_NONE, "kept with it, for whoever asks later"}}},
     {"release",
      "ADDRESS",
@@ -200,14 +201,6 @@ const char *invocation_value(const struct invocation *invocation, const char *na
         if (strcmp(options[i].name, name) == 0)
             return invocation->values[i];
     return NULL;
-}
-
-bool command_is_time(const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 9)
-        return false;
-    return text[digits] == '\0' || (strchr("smhdw", text[digits]) && text[digits + 1] == '\0');
 }
 
 static void suggest_command(const char *name)

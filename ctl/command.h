@@ -74,7 +74,4 @@ enum exit_code command_parse(int argc, const char *const *argv, struct command_l
 void command_print_overview(FILE *out);
 void command_print_usage(const struct command *command, FILE *out);
 
-/* A time as Postfix writes it: digits and an optional suffix of s m h d w. */
-bool command_is_time(const char *text);
-
 #endif

@@ -4,12 +4,19 @@
 #include <string.h>
 
 #include "ctl/actions.h"
+#include "milter/suppression.h"
 #include "milter/verdict.h"
 
 static void print_verdicts(void)
 {
     for (int i = 0; i < VERDICT_COUNT; i++)
         printf("%s%s", i ? " " : "", verdict_name((enum verdict)i));
+}
+
+static void print_states(void)
+{
+    for (int i = 0; i < CLIENT_STATE_COUNT; i++)
+        printf("%s%s", i ? " " : "", client_state_name((enum client_state)i));
 }
 
 /* The shell code that offers the words of one kind; in bash it fills COMPREPLY. */
@@ -33,9 +40,9 @@ static void print_bash_words(enum words words)
         fputs("' -- \"$cur\"))", stdout);
         break;
     case WORDS_STATE:
-        fputs("COMPREPLY=($(compgen -W 'offered suppressed probation pinned_never "
-              "pinned_always' -- \"$cur\"))",
-              stdout);
+        fputs("COMPREPLY=($(compgen -W '", stdout);
+        print_states();
+        fputs("' -- \"$cur\"))", stdout);
         break;
     case WORDS_SHELL:
         fputs("COMPREPLY=($(compgen -W 'bash zsh' -- \"$cur\"))", stdout);
@@ -120,16 +127,18 @@ static void print_zsh_words(enum words words)
         [WORDS_FILE] = "_files",
         [WORDS_FOLDER] = "_files -/",
         [WORDS_CLIENT] = "_bdatctl_clients",
-        [WORDS_STATE] = "(offered suppressed probation pinned_never pinned_always)",
         [WORDS_SHELL] = "(bash zsh)",
         [WORDS_TABLES] = "(main services)",
     };
-    if (words != WORDS_VERDICT) {
+    if (words != WORDS_VERDICT && words != WORDS_STATE) {
         fputs(actions[words], stdout);
         return;
     }
     putchar('(');
-    print_verdicts();
+    if (words == WORDS_STATE)
+        print_states();
+    else
+        print_verdicts();
     putchar(')');
 }
 

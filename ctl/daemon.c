@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctl/text.h"
@@ -18,6 +19,9 @@
 /* No answer of the daemon is larger than this; a stream has no such limit. */
 #define ANSWER_MAX ((size_t)256 << 20)
 #define LINE_MAX_OCTETS ((size_t)1 << 20)
+
+/* The daemon sends a follower an octet every 15 s at least; silence four times as long is its end. */
+#define SILENCE_SECONDS 60
 
 struct octets {
     char *text; /* ends in NUL */
@@ -190,15 +194,22 @@ static CURLcode perform(const struct ctl *ctl, const char *path, bool post, stru
     return result;
 }
 
-static enum exit_code ask(const struct ctl *ctl, const char *path, bool post, json_t **answer)
+/* What is asked, and whether an answer "not found" will do. */
+enum question { QUESTION_GET, QUESTION_FIND, QUESTION_POST };
+
+static enum exit_code ask(const struct ctl *ctl, const char *path, enum question question,
+                          json_t **answer)
 {
     struct octets body = {0};
     long status = 0;
-    CURLcode result = perform(ctl, path, post, &body, &status);
+    CURLcode result = perform(ctl, path, question == QUESTION_POST, &body, &status);
     enum exit_code code = EXIT_NO;
+    *answer = NULL;
     if (result != CURLE_OK) {
         complain_transport(ctl, result);
         code = EXIT_NOT_RUNNING;
+    } else if (status == 404 && question == QUESTION_FIND) {
+        code = EXIT_DONE;
     } else if (status != 200) {
         code = refuse(status, &body);
     } else {
@@ -210,12 +221,17 @@ static enum exit_code ask(const struct ctl *ctl, const char *path, bool post, js
 
 enum exit_code daemon_get(const struct ctl *ctl, const char *path, json_t **answer)
 {
-    return ask(ctl, path, false, answer);
+    return ask(ctl, path, QUESTION_GET, answer);
 }
 
 enum exit_code daemon_post(const struct ctl *ctl, const char *path, json_t **answer)
 {
-    return ask(ctl, path, true, answer);
+    return ask(ctl, path, QUESTION_POST, answer);
+}
+
+enum exit_code daemon_find(const struct ctl *ctl, const char *path, json_t **answer)
+{
+    return ask(ctl, path, QUESTION_FIND, answer);
 }
 
 /* Asks without a word about what goes wrong; gives the body of a 200 answer, or NULL. */
@@ -252,6 +268,7 @@ struct stream {
     daemon_line_fn *consume;
     void *context;
     bool began, stopped;
+    time_t heard; /* monotonic: when the last octet came */
 };
 
 /* Hands over the full lines in `pending` and keeps the rest. */
@@ -271,10 +288,30 @@ static bool hand_over_lines(struct stream *stream)
     return rest <= LINE_MAX_OCTETS;
 }
 
+static time_t monotonic_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* libcurl calls this about once a second, whether anything comes or not. Anything but 0 ends it. */
+static int watch_silence(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                         curl_off_t up)
+{
+    const struct stream *stream = context;
+    (void)down_all;
+    (void)down;
+    (void)up_all;
+    (void)up;
+    return monotonic_seconds() - stream->heard > SILENCE_SECONDS;
+}
+
 static size_t receive_stream(char *data, size_t size, size_t count, void *context)
 {
     struct stream *stream = context;
     long status = 0;
+    stream->heard = monotonic_seconds();
     curl_easy_getinfo(stream->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200)
         return gather(data, size, count, &stream->refusal);
@@ -290,9 +327,10 @@ enum stream_end daemon_stream(const struct ctl *ctl, const char *path, daemon_li
 {
     struct stream stream = {.curl = new_request(ctl, path), .consume = consume, .context = context};
     long status = 0;
-    /* The daemon sends a keep-alive every 15 s; silence four times as long is its end. */
-    curl_easy_setopt(stream.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(stream.curl, CURLOPT_LOW_SPEED_TIME, 60L);
+    stream.heard = monotonic_seconds();
+    curl_easy_setopt(stream.curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(stream.curl, CURLOPT_XFERINFOFUNCTION, watch_silence);
+    curl_easy_setopt(stream.curl, CURLOPT_XFERINFODATA, &stream);
     curl_easy_setopt(stream.curl, CURLOPT_WRITEFUNCTION, receive_stream);
     curl_easy_setopt(stream.curl, CURLOPT_WRITEDATA, &stream);
     CURLcode result = curl_easy_perform(stream.curl);

@@ -35,6 +35,9 @@ void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 enum exit_code daemon_get(const struct ctl *ctl, const char *path, json_t **answer);
 enum exit_code daemon_post(const struct ctl *ctl, const char *path, json_t **answer);
 
+/* The same where HTTP status 404 is an answer, too: *answer is NULL then. */
+enum exit_code daemon_find(const struct ctl *ctl, const char *path, json_t **answer);
+
 /* Asks GET and gives the JSON, or NULL without a word: for what is only a help. */
 json_t *daemon_try(const struct ctl *ctl, const char *path);
 

@@ -23,17 +23,19 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, address, octets) == 1 || inet_pton(AF_INET6, address, octets) == 1;
 }
 
-/* The daemon's object of a client, or NULL; the caller decrefs. */
-static json_t *find_client(const struct ctl *ctl, const char *address)
+/* Asks for the daemon's object of a client; *client is NULL if nothing is known, else the caller
+ * decrefs. */
+static enum exit_code find_client(const struct ctl *ctl, const char *address, json_t **client)
 {
     char *segment = daemon_segment(address);
     char *path = text_format("/v1/clients/%s", segment);
-    json_t *answer = daemon_try(ctl, path);
-    json_t *client = json_incref(json_array_get(json_object_get(answer, "clients"), 0));
+    json_t *answer = NULL;
+    enum exit_code code = daemon_find(ctl, path, &answer);
+    *client = json_incref(json_array_get(json_object_get(answer, "clients"), 0));
     json_decref(answer);
     free(path);
     free(segment);
-    return client;
+    return code;
 }
 
 static void tell(const struct ctl *ctl, const json_t *transfer, const json_t *client,
@@ -61,7 +63,7 @@ static const json_t *pick(const json_t *list, const char *id)
 
 static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
 {
-    json_t *recent, *stored = NULL, *status;
+    json_t *recent, *stored = NULL;
     char *path = daemon_path("/v1/transfers", "queue_id", id);
     enum exit_code code = daemon_get(ctl, path, &recent);
     free(path);
@@ -81,34 +83,32 @@ static enum exit_code explain_transfer(const struct ctl *ctl, const char *id)
                      id);
         code = EXIT_NO;
     } else {
-        status = daemon_try(ctl, "/v1/status");
-        json_t *client = find_client(ctl, json_get_text(transfer, "client_address"));
-        json_t *story = story_of_transfer(transfer, client, json_get_text(status, "mode"));
+        json_t *config = daemon_try(ctl, "/v1/config");
+        json_t *client = NULL;
+        const struct outlook_rules rules = outlook_rules(config);
+        code = find_client(ctl, json_get_text(transfer, "client_address"), &client);
+        json_t *story = story_of_transfer(transfer, client, &rules);
         tell(ctl, transfer, client, story);
         json_decref(story);
         json_decref(client);
-        json_decref(status);
+        json_decref(config);
     }
     json_decref(recent);
     json_decref(stored);
     return code;
 }
 
-static enum exit_code explain_client(const struct ctl *ctl, const char *address)
+/* Tells what is known of the client; `client` may be NULL. */
+static enum exit_code tell_client(const struct ctl *ctl, const char *address, const json_t *client,
+                                  const json_t *recent)
 {
-    json_t *recent;
-    char *path = daemon_path("/v1/transfers", "client", address, "limit", "1000");
-    enum exit_code code = daemon_get(ctl, path, &recent);
+    char *path = daemon_path("/v1/incidents", "client", address, "limit", "1");
+    json_t *stored = daemon_try(ctl, path), *config = daemon_try(ctl, "/v1/config");
+    const struct outlook_rules rules = outlook_rules(config);
+    enum exit_code code = EXIT_DONE;
     free(path);
-    if (code != EXIT_DONE)
-        return code;
-    path = daemon_path("/v1/incidents", "client", address, "limit", "1");
-    json_t *stored = daemon_try(ctl, path), *client = find_client(ctl, address);
-    json_t *status = daemon_try(ctl, "/v1/status");
-    free(path);
-    json_t *story =
-        story_of_client(address, client, json_object_get(recent, "transfers"),
-                        json_object_get(stored, "incidents"), json_get_text(status, "mode"));
+    json_t *story = story_of_client(address, client, json_object_get(recent, "transfers"),
+                                    json_object_get(stored, "incidents"), &rules);
     if (story == NULL) {
         ctl_complain("nothing is known of %s: it has sent nothing by BDAT that is remembered, and "
                      "has no strikes.\nDoes its mail reach this server at all? Postfix's log says: "
@@ -119,9 +119,22 @@ static enum exit_code explain_client(const struct ctl *ctl, const char *address)
         tell(ctl, NULL, client, story);
     }
     json_decref(story);
-    json_decref(status);
-    json_decref(client);
+    json_decref(config);
     json_decref(stored);
+    return code;
+}
+
+static enum exit_code explain_client(const struct ctl *ctl, const char *address)
+{
+    json_t *client = NULL, *recent = NULL;
+    enum exit_code code = find_client(ctl, address, &client);
+    char *path = daemon_path("/v1/transfers", "client", address, "limit", "1000");
+    if (code == EXIT_DONE)
+        code = daemon_get(ctl, path, &recent);
+    free(path);
+    if (code == EXIT_DONE)
+        code = tell_client(ctl, address, client, recent);
+    json_decref(client);
     json_decref(recent);
     return code;
 }

@@ -50,10 +50,9 @@ static const struct verdict_words verdicts[] = {
      "SIZE is an estimate, so this alone is no fault of the transfer.",
      "Nothing is urgent. A SIZE that is far too small defeats the server's check for free space."},
     {"refused",
-     "The transfer broke a limit that this server sets for BDAT (see the evidence), so it was "
-     "refused.",
-     "Send larger or fewer chunks, or a smaller message, as the limit asks. If the mail is "
-     "legitimate, the server's administrator can raise the limit: limits in bdat-milter.conf."},
+     "The transfer broke a limit that this server sets for BDAT (see the evidence).",
+     "Keep to the limit. If the mail is legitimate, the server's administrator can raise it: "
+     "limits in bdat-milter.conf."},
     {"stalled",
      "The client announced octets with BDAT, and then they did not come: the session stood still "
      "until one side gave up. Nothing was delivered.",
@@ -95,6 +94,35 @@ static const struct verdict_words verdicts[] = {
      "The transfer could not be checked: its command lines or its octet count were not seen, "
      "because a hook in Postfix is missing, or because the session began before bdat-milter did.",
      "Nothing: this concerns the receiving server only. Its administrator runs: bdatctl check"},
+};
+
+static const struct {
+    const char *evidence;
+    struct verdict_words words;
+} specials[] = {
+    {"max_chunks",
+     {"refused", "The transfer had more chunks than this server takes (limits.max_chunks).",
+      "Send fewer, larger chunks. If the mail is legitimate, the server's administrator can raise "
+      "limits.max_chunks in bdat-milter.conf."}},
+    {"max_chunk",
+     {"refused", "A chunk was larger than this server takes (limits.max_chunk).",
+      "Send smaller chunks. If the mail is legitimate, the server's administrator can raise "
+      "limits.max_chunk in bdat-milter.conf."}},
+    {"min_chunk",
+     {"refused", "A chunk was smaller than this server takes (limits.min_chunk; the last chunk may "
+                 "be).",
+      "Send larger chunks. If the mail is legitimate, the server's administrator can lower "
+      "limits.min_chunk in bdat-milter.conf."}},
+    {"max_message",
+     {"refused", "The message was larger than this server takes (limits.max_message).",
+      "Send a smaller message. If the mail is legitimate, the server's administrator can raise "
+      "limits.max_message in bdat-milter.conf."}},
+    {"binarymime",
+     {"refused", "The client said BODY=BINARYMIME, which this server does not offer: it could not "
+                 "keep such a message as it is.",
+      "The sending software may use BINARYMIME only where it stands in the EHLO reply (RFC 3030, "
+      "section 3); elsewhere it must convert the message, to base64 for example. Update it, or "
+      "switch BINARYMIME off in it; CHUNKING may stay."}},
 };
 
 struct pair {
@@ -146,6 +174,15 @@ const struct verdict_words *explain_verdict(const char *verdict)
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
         if (strcmp(verdicts[i].verdict, verdict) == 0)
             return &verdicts[i];
+    return NULL;
+}
+
+const struct verdict_words *explain_verdict_by(const char *verdict, const char *evidence)
+{
+    for (size_t i = 0; i < sizeof(specials) / sizeof(specials[0]); i++)
+        if (strcmp(specials[i].evidence, evidence) == 0 &&
+            strcmp(specials[i].words.verdict, verdict) == 0)
+            return &specials[i].words;
     return NULL;
 }
 

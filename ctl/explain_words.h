@@ -16,6 +16,10 @@ struct verdict_words {
 /* The words of a verdict; NULL for a word that is not known (a newer daemon's). */
 const struct verdict_words *explain_verdict(const char *verdict);
 
+/* The words of a verdict where a piece of evidence tells more than the verdict does; NULL = it does
+ * not. */
+const struct verdict_words *explain_verdict_by(const char *verdict, const char *evidence);
+
 /* One sentence for a word of evidence; NULL if it is not known. */
 const char *explain_evidence(const char *evidence);
 

@@ -8,18 +8,24 @@
 #include "ctl/show.h"
 #include "ctl/text.h"
 
-/* Asks `path`, which is freed. With --json the answer is printed and *answer stays NULL. */
+/* Asks `path`, which is freed; the answer is NULL where the code is not EXIT_DONE. */
 static enum exit_code ask(const struct ctl *ctl, char *path, json_t **answer)
 {
     *answer = NULL;
     enum exit_code code = daemon_get(ctl, path, answer);
     free(path);
-    if (code == EXIT_DONE && ctl->json) {
-        daemon_print_json(*answer);
-        json_decref(*answer);
-        *answer = NULL;
-    }
     return code;
+}
+
+/* With --json prints the answer and drops it: then there is no table to make. */
+static bool print_json(const struct ctl *ctl, json_t **answer)
+{
+    if (!ctl->json)
+        return false;
+    daemon_print_json(*answer);
+    json_decref(*answer);
+    *answer = NULL;
+    return true;
 }
 
 static enum exit_code check_limit(const char *limit)
@@ -41,7 +47,7 @@ enum exit_code run_sessions(const struct ctl *ctl, const struct invocation *invo
     (void)invocation;
     json_t *answer;
     enum exit_code code = ask(ctl, text_copy("/v1/sessions"), &answer);
-    if (answer == NULL)
+    if (answer == NULL || print_json(ctl, &answer))
         return code;
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
@@ -79,6 +85,8 @@ static enum exit_code list_transfers(const struct ctl *ctl, char *path, const ch
     const json_t *list = json_object_get(answer, member);
     if (must_exist && json_array_size(list) == 0)
         code = EXIT_NO;
+    if (print_json(ctl, &answer))
+        return code;
     show_transfers(ctl, list, nothing);
     json_decref(answer);
     return code;
@@ -118,7 +126,7 @@ static enum exit_code show_one_client(const struct ctl *ctl, const char *address
     free(segment);
     json_t *answer;
     enum exit_code code = ask(ctl, path, &answer);
-    if (answer == NULL)
+    if (answer == NULL || print_json(ctl, &answer))
         return code;
     show_clients(ctl, json_object_get(answer, "clients"), "Nothing is known of that client.");
     json_decref(answer);
@@ -137,7 +145,7 @@ enum exit_code run_clients(const struct ctl *ctl, const struct invocation *invoc
         ctl,
         daemon_path("/v1/clients", "state", invocation_value(invocation, "state"), "limit", limit),
         &answer);
-    if (answer == NULL)
+    if (answer == NULL || print_json(ctl, &answer))
         return code;
     show_clients(ctl, json_object_get(answer, "clients"), "No client that fits is on record.");
     json_decref(answer);
@@ -156,10 +164,36 @@ static char *option_text(const json_t *option, const char *name)
     return text;
 }
 
+static bool is_set_by_file(const json_t *option)
+{
+    return json_get_number(option, "line", 0) > 0;
+}
+
+/* Leaves only what the configuration file sets. */
+static void drop_unset(json_t *options)
+{
+    for (size_t i = json_array_size(options); i-- > 0;)
+        if (!is_set_by_file(json_array_get(options, i)))
+            json_array_remove(options, i);
+}
+
+/* When its value in the file counts: an option that wants a restart may wait for one. */
+static void add_taken(struct table *table, const json_t *option, const char *value)
+{
+    char *now = option_text(option, "in_force");
+    if (json_get_bool(option, "reloadable"))
+        table_add(table, TONE_PLAIN, "reload");
+    else if (*now == '\0' || strcmp(now, value) == 0)
+        table_add(table, TONE_PLAIN, "restart");
+    else
+        table_addf(table, TONE_WARN, "the next restart; now it is %s", now);
+    free(now);
+}
+
 static void add_option(struct table *table, const json_t *option)
 {
     char *value = option_text(option, "value"), *preset = option_text(option, "default");
-    bool is_set = json_get_number(option, "line", 0) > 0;
+    bool is_set = is_set_by_file(option);
     table_add(table, is_set ? TONE_BOLD : TONE_PLAIN, json_get_text(option, "name"));
     table_add(table, strcmp(value, preset) == 0 ? TONE_PLAIN : TONE_BOLD, value);
     if (strcmp(value, preset) == 0)
@@ -171,7 +205,7 @@ static void add_option(struct table *table, const json_t *option)
                    json_get_number(option, "line", 0));
     else
         table_add(table, TONE_DIM, "default");
-    table_add(table, TONE_PLAIN, json_get_bool(option, "reloadable") ? "reload" : "restart");
+    add_taken(table, option, value);
     free(value);
     free(preset);
 }
@@ -187,11 +221,14 @@ enum exit_code run_config(const struct ctl *ctl, const struct invocation *invoca
     enum exit_code code = ask(ctl, text_copy("/v1/config"), &answer);
     if (answer == NULL)
         return code;
+    if (changed)
+        drop_unset(json_object_get(answer, "options"));
+    if (print_json(ctl, &answer))
+        return code;
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
     const json_t *option;
-    json_array_foreach(json_object_get(answer, "options"), index,
-                       option) if (!changed || json_get_number(option, "line", 0) > 0)
+    json_array_foreach(json_object_get(answer, "options"), index, option)
         add_option(table, option);
     if (table_rows(table) == 0)
         puts("The configuration file sets nothing; every option has its default.");

@@ -7,6 +7,7 @@
 
 #include "ctl/daemon.h"
 #include "ctl/explain_words.h"
+#include "ctl/outlook.h"
 #include "ctl/show.h"
 #include "ctl/style.h"
 #include "ctl/text.h"
@@ -22,18 +23,28 @@ static void tell(json_t *story, const char *heading, char *text)
     free(text);
 }
 
-/* Appends to a text that is being built; both are freed. */
-static char *join(char *text, char *more)
-{
-    char *joined = text_format("%s%s", text, more);
-    free(text);
-    free(more);
-    return joined;
-}
-
 static char *octets(const json_t *object, const char *name)
 {
     return text_count((int64_t)json_get_number(object, name, 0), "octet");
+}
+
+/* The words of its verdict, those for a piece of evidence before the general ones; NULL for a newer
+ * daemon's. */
+static const struct verdict_words *words_of(const json_t *transfer)
+{
+    const char *verdict = json_get_text(transfer, "verdict");
+    const struct verdict_words *best = explain_verdict(verdict);
+    size_t index;
+    const json_t *word;
+    json_array_foreach(json_object_get(transfer, "evidence"), index, word)
+    {
+        const char *evidence = json_string_value(word);
+        const struct verdict_words *special =
+            evidence == NULL ? NULL : explain_verdict_by(verdict, evidence);
+        if (special != NULL)
+            best = special;
+    }
+    return best;
 }
 
 static void tell_who(json_t *story, const json_t *transfer)
@@ -49,10 +60,10 @@ static void tell_who(json_t *story, const json_t *transfer)
     free(time);
     if (json_get_number(transfer, "recipients", 0) > 0) {
         char *count = text_count((int64_t)json_get_number(transfer, "recipients", 0), "recipient");
-        text = join(text, text_format(" to %s", count));
+        text = text_join(text, text_format(" to %s", count));
         free(count);
     }
-    tell(story, "Who", join(text, text_copy(".")));
+    tell(story, "Who", text_join(text, text_copy(".")));
 }
 
 /* "BDAT 100, BDAT 28 LAST": the chunks as the client announced them. */
@@ -67,12 +78,12 @@ static char *chunk_list(const json_t *transfer)
     {
         if (index == CHUNKS_SHOWN)
             break;
-        list = join(list, text_format("%sBDAT %lld%s", index ? ", " : "",
+        list = text_join(list, text_format("%sBDAT %lld%s", index ? ", " : "",
                                       (long long)json_integer_value(chunk),
                                       last && index + 1 == count ? " LAST" : ""));
     }
     if (count > CHUNKS_SHOWN)
-        list = join(list, text_format(" and %zu more%s", count - CHUNKS_SHOWN,
+        list = text_join(list, text_format(" and %zu more%s", count - CHUNKS_SHOWN,
                                       last ? ", the last one marked LAST" : ""));
     return list;
 }
@@ -104,10 +115,10 @@ static void tell_declared(json_t *story, const json_t *transfer)
     free(total);
     free(chunks);
     if (!json_get_bool(transfer, "last"))
-        text = join(text, text_copy(" No chunk was marked LAST, so the message was not complete."));
+        text = text_join(text, text_copy(" No chunk was marked LAST, so the message was not complete."));
     if (json_has_number(transfer, "size_declared")) {
         char *size = octets(transfer, "size_declared");
-        text = join(text, text_format(" At MAIL FROM it had announced a size of about %s.", size));
+        text = text_join(text, text_format(" At MAIL FROM it had announced a size of about %s.", size));
         free(size);
     }
     tell(story, "Declared", text);
@@ -132,18 +143,23 @@ static void tell_arrived(json_t *story, const json_t *transfer)
         return;
     }
     if (!json_has_number(transfer, "received")) {
+        bool ended = strcmp(json_get_text(transfer, "verdict"), "unverified") == 0 &&
+                     json_get_bool(transfer, "last");
         tell(story, "Arrived",
-             text_copy("Postfix did not report how many octets arrived; it does so only for a "
-                       "message that came to its end."));
+             text_copy(ended ? "Postfix did not report how many octets arrived; it does so by the "
+                               "policy request at the end of a message "
+                               "(smtpd_end_of_data_restrictions), and none came for this one."
+                             : "Postfix did not report how many octets arrived; it does so only "
+                               "for a message that came to its end."));
         return;
     }
     char *received = octets(transfer, "received");
-    char *text = join(text_format("%s counted %s", is_data(transfer) ? "bdat-milter" : "Postfix",
+    char *text = text_join(text_format("%s counted %s", is_data(transfer) ? "bdat-milter" : "Postfix",
                                   received), drift_text(transfer));
     free(received);
     if (json_has_number(transfer, "body")) {
         char *body = octets(transfer, "body");
-        text = join(text, text_format(" The body without headers has %s.", body));
+        text = text_join(text, text_format(" The body without headers has %s.", body));
         free(body);
     }
     tell(story, "Arrived", text);
@@ -154,10 +170,10 @@ static void tell_followed(json_t *story, const json_t *transfer)
     const char *line = json_get_text(transfer, "followed_by");
     char *text = text_copy("");
     if (*line != '\0')
-        text = join(text, text_format("The next thing the client sent was: \"%s\".", line));
+        text = text_join(text, text_format("The next thing the client sent was: \"%s\".", line));
     if (json_get_number(transfer, "since_last_bdat_ms", 0) >= 1000) {
         char *time = text_duration(json_get_number(transfer, "since_last_bdat_ms", 0) / 1000);
-        text = join(text, text_format("%sBetween the last BDAT and the end of the matter lay %s.",
+        text = text_join(text, text_format("%sBetween the last BDAT and the end of the matter lay %s.",
                                       *text ? " " : "", time));
         free(time);
     }
@@ -170,7 +186,7 @@ static void tell_followed(json_t *story, const json_t *transfer)
 static void tell_verdict(json_t *story, const json_t *transfer)
 {
     const char *verdict = json_get_text(transfer, "verdict");
-    const struct verdict_words *words = explain_verdict(verdict);
+    const struct verdict_words *words = words_of(transfer);
     tell(story, "Verdict",
          text_format("%s. %s", verdict,
                      words ? words->why
@@ -193,85 +209,28 @@ static void tell_answer(json_t *story, const json_t *transfer)
     const char *reply = json_get_text(transfer, "reply");
     char *text = text_copy(meaning ? meaning : action);
     if (*reply != '\0')
-        text = join(text, text_format(" The reply was: \"%s\".", reply));
+        text = text_join(text, text_format(" The reply was: \"%s\".", reply));
     tell(story, "Answered", text);
 }
 
-static char *suppressed_text(const char *network, const json_t *client)
+/* What the sender can do. Where DATA fails as well the usual advice would lead astray. */
+static void tell_advice(json_t *story, const json_t *transfer, const json_t *client)
 {
-    double seconds = show_seconds_until(json_get_text(client, "until"));
-    char *until = show_time(client, "until");
-    char *left = text_duration(seconds > 0 ? seconds : 0);
-    char *hold = text_duration(json_get_number(client, "hold_seconds", 0));
-    char *text = text_format(
-        "CHUNKING is withheld from %s until %s UTC (%s from now; the hold is %s). Its next attempt "
-        "goes by DATA, which needs no counting, and the mail arrives. After that it is on "
-        "probation: one clean BDAT transfer ends the matter, one more failure doubles the hold. To "
-        "offer CHUNKING again now: bdatctl release %s",
-        network, *until ? until : "further notice", left, hold, network);
-    free(until);
-    free(left);
-    free(hold);
-    return text;
-}
-
-static char *state_text(const char *network, const json_t *client)
-{
-    const char *state = json_get_text(client, "state");
-    char *strikes = text_count((int64_t)json_get_number(client, "strikes", 0), "strike");
-    char *text;
-    if (strcmp(state, "suppressed") == 0)
-        text = suppressed_text(network, client);
-    else if (strcmp(state, "probation") == 0)
-        text = text_format("%s is on probation: CHUNKING is offered to it again. One clean BDAT "
-                           "transfer ends that; one more failure withholds CHUNKING for twice as "
-                           "long as before.",
-                           network);
-    else if (strcmp(state, "pinned_never") == 0)
-        text = text_format("A rule in bdat-milter.conf never offers CHUNKING to %s, so its mail "
-                           "goes by DATA.",
-                           network);
-    else if (strcmp(state, "pinned_always") == 0)
-        text = text_format("A rule in bdat-milter.conf always offers CHUNKING to %s, whatever "
-                           "happens.",
-                           network);
-    else if (json_get_number(client, "strikes", 0) == 0)
-        text = text_format("CHUNKING is offered to %s; nothing stands against it.", network);
-    else
-        text = text_format("CHUNKING is offered to %s, which has %s. Enough strikes within "
-                           "suppression.window withhold it for a while.",
-                           network, strikes);
-    free(strikes);
-    return text;
-}
-
-static void tell_next(json_t *story, const char *network, const json_t *client, const char *mode)
-{
-    char *text = client == NULL
-                     ? text_format("Nothing stands against %s.", network)
-                     : state_text(network, client);
-    if (json_get_bool(client, "path_trouble"))
-        text = join(text, text_copy(" Its mail failed with DATA as well as with BDAT, so BDAT is "
-                                    "not the cause: something in the path is (MTU, firewall), and "
-                                    "withholding CHUNKING would not help."));
-    if (json_get_bool(client, "needs_chunking"))
-        text = join(text, text_copy(" It sends messages with bare LFs, which only BDAT can carry: "
-                                    "without CHUNKING it would bounce them, so it is never "
-                                    "withheld automatically."));
-    if (strcmp(mode, "observe") == 0)
-        text = join(text, text_copy(" The daemon only observes (mode = \"observe\"): it answers "
-                                    "and withholds nothing."));
-    tell(story, "Next time", text);
-}
-
-static void tell_advice(json_t *story, const char *verdict)
-{
-    const struct verdict_words *words = explain_verdict(verdict);
-    if (words != NULL)
+    const struct verdict_words *words = words_of(transfer);
+    const char *verdict = json_get_text(transfer, "verdict");
+    bool vanished = strcmp(verdict, "stalled") == 0 || strcmp(verdict, "lost") == 0;
+    if (vanished && outlook_blames_path(client))
+        tell(story, "For the sender",
+             text_copy("Mail fails by DATA as well as by BDAT, so it would not help to switch "
+                       "CHUNKING off. Look at the path between the two servers: at its MTU (does "
+                       "mail of a few hundred octets pass where larger mail stalls?), at "
+                       "firewalls, and at time limits."));
+    else if (words != NULL)
         tell(story, "For the sender", text_copy(words->client));
 }
 
-json_t *story_of_transfer(const json_t *transfer, const json_t *client, const char *mode)
+json_t *story_of_transfer(const json_t *transfer, const json_t *client,
+                          const struct outlook_rules *rules)
 {
     json_t *story = json_array();
     const char *network = json_get_text(client, "client");
@@ -281,8 +240,10 @@ json_t *story_of_transfer(const json_t *transfer, const json_t *client, const ch
     tell_followed(story, transfer);
     tell_verdict(story, transfer);
     tell_answer(story, transfer);
-    tell_next(story, *network ? network : json_get_text(transfer, "client_address"), client, mode);
-    tell_advice(story, json_get_text(transfer, "verdict"));
+    tell(story, "Next time",
+         outlook_text(*network ? network : json_get_text(transfer, "client_address"), client,
+                      json_get_text(transfer, "verdict"), rules));
+    tell_advice(story, transfer, client);
     return story;
 }
 
@@ -302,57 +263,65 @@ static char *count_verdicts(const json_t *transfers)
     const char *name;
     const json_t *count;
     json_object_foreach(counts, name, count) text =
-        join(text, text_format("%s%lld %s", *text ? ", " : "", (long long)json_integer_value(count),
+        text_join(text, text_format("%s%lld %s", *text ? ", " : "", (long long)json_integer_value(count),
                                name));
     json_decref(counts);
     return text;
 }
 
+/* What the daemon has counted of a client. Clean transfers are not: the last one is known. */
+static char *counts_text(const json_t *client)
+{
+    char *bdat = text_number((int64_t)json_get_number(client, "bdat_transfers", 0));
+    char *data = text_number((int64_t)json_get_number(client, "data_transfers", 0));
+    char *seen = show_time(client, "last_seen"), *clean = show_time(client, "last_clean");
+    char *text = text_format("It has sent %s by BDAT and %s by DATA; ", bdat, data);
+    text = text_join(text, *seen ? text_format("last seen %s UTC.", seen)
+                                 : text_copy("it has not been seen yet."));
+    if (*clean != '\0')
+        text = text_join(text, text_format(" Its last clean BDAT transfer was at %s UTC.", clean));
+    else if (json_get_number(client, "bdat_transfers", 0) > 0)
+        text = text_join(text, text_copy(" No clean BDAT transfer of it is on record."));
+    free(bdat);
+    free(data);
+    free(seen);
+    free(clean);
+    return text;
+}
+
 static void tell_history(json_t *story, const json_t *client, const json_t *transfers)
 {
-    char *text = text_copy("");
-    if (client != NULL) {
-        char *bdat = text_number((int64_t)json_get_number(client, "bdat_transfers", 0));
-        char *data = text_number((int64_t)json_get_number(client, "data_transfers", 0));
-        char *clean = text_number((int64_t)json_get_number(client, "clean_transfers", 0));
-        char *seen = show_time(client, "last_seen");
-        text = join(text, text_format("It has sent %s by BDAT (%s of them clean) and %s by DATA; "
-                                      "last seen %s UTC.",
-                                      bdat, clean, data, seen));
-        free(bdat);
-        free(data);
-        free(clean);
-        free(seen);
-        const char *reason = json_get_text(client, "reason");
-        if (*reason != '\0')
-            text = join(text, text_format(" Noted: %s.", reason));
-    }
+    char *text = client != NULL ? counts_text(client) : text_copy("");
+    const char *reason = json_get_text(client, "reason");
+    if (*reason != '\0')
+        text = text_join(text, text_format(" Noted: %s.", reason));
     char *counts = count_verdicts(transfers);
     if (*counts != '\0')
-        text = join(text, text_format("%sRemembered transfers: %s.", *text ? " " : "", counts));
+        text = text_join(text,
+                         text_format("%sRemembered transfers: %s.", *text ? " " : "", counts));
     free(counts);
     tell(story, "So far", text);
 }
 
-static void tell_latest_incident(json_t *story, const json_t *incident)
+static void tell_latest_incident(json_t *story, const json_t *incident, const json_t *client)
 {
     const char *verdict = json_get_text(incident, "verdict"),
                *id = json_get_text(incident, "queue_id");
-    const struct verdict_words *words = explain_verdict(verdict);
+    const struct verdict_words *words = words_of(incident);
     char *time = show_time(incident, "time");
     char *declared = octets(incident, "declared");
     char *text = text_format("%s UTC%s%s: %s, with %s declared. %s", time, *id ? ", " : "", id,
                              verdict, declared, words ? words->why : "");
     if (*id != '\0')
-        text = join(text, text_format(" The whole of it: bdatctl explain %s", id));
+        text = text_join(text, text_format(" The whole of it: bdatctl explain %s", id));
     tell(story, "Latest trouble", text);
     free(time);
     free(declared);
-    tell_advice(story, verdict);
+    tell_advice(story, incident, client);
 }
 
 json_t *story_of_client(const char *address, const json_t *client, const json_t *transfers,
-                        const json_t *incidents, const char *mode)
+                        const json_t *incidents, const struct outlook_rules *rules)
 {
     if (client == NULL && json_array_size(transfers) == 0 && json_array_size(incidents) == 0)
         return NULL;
@@ -361,8 +330,8 @@ json_t *story_of_client(const char *address, const json_t *client, const json_t 
     tell_history(story, client, transfers);
     const json_t *latest = json_array_get(incidents, 0);
     if (latest != NULL)
-        tell_latest_incident(story, latest);
-    tell_next(story, *network ? network : address, client, mode);
+        tell_latest_incident(story, latest, client);
+    tell(story, "Next time", outlook_text(*network ? network : address, client, "", rules));
     return story;
 }
 

@@ -39,6 +39,14 @@ char *text_copy(const char *text)
     return must_have(strdup(text));
 }
 
+char *text_join(char *text, char *more)
+{
+    char *joined = text_format("%s%s", text, more);
+    free(text);
+    free(more);
+    return joined;
+}
+
 void *text_resize(void *memory, size_t count, size_t size)
 {
     return must_have(reallocarray(memory, count == 0 ? 1 : count, size));

@@ -22,6 +22,9 @@ char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)))
 char *text_copy(const char *text);
 void *text_resize(void *memory, size_t count, size_t size);
 
+/* Appends to a text that is being built; both are freed, the result is the caller's to free. */
+char *text_join(char *text, char *more);
+
 /* A copy of `text` that cannot harm a terminal: control characters (C0, DEL, C1), invalid UTF-8,
  * characters that cannot be printed and those that turn the direction of writing become '?'.
  * With `keep_newlines`, LF and TAB stay. */

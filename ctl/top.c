@@ -71,9 +71,13 @@ static void take_interrupt_as_key(void)
     tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
 }
 
-static void prepare_screen(const struct ctl *ctl)
+/* False if curses does not know this terminal. */
+static bool prepare_screen(const struct ctl *ctl)
 {
-    initscr();
+    SCREEN *screen = newterm(NULL, stdout, stdin);
+    if (screen == NULL)
+        return false;
+    set_term(screen);
     cbreak();
     take_interrupt_as_key();
     noecho();
@@ -81,12 +85,13 @@ static void prepare_screen(const struct ctl *ctl)
     keypad(stdscr, TRUE);
     set_escdelay(25);
     if (!ctl->colour || !has_colors())
-        return;
+        return true;
     start_color();
     use_default_colors();
     init_pair(TONE_GOOD, COLOR_GREEN, -1);
     init_pair(TONE_WARN, COLOR_YELLOW, -1);
     init_pair(TONE_BAD, COLOR_RED, -1);
+    return true;
 }
 
 static int screen_attribute(const struct ctl *ctl, enum tone tone)
@@ -142,8 +147,9 @@ static bool wait_for_key(const struct ctl *ctl, const struct top_look *before,
 
 static enum exit_code run_screen(const struct ctl *ctl, long delay)
 {
+    if (!prepare_screen(ctl))
+        return print_once(ctl, delay);
     struct top_look before = {0}, now = look_at(ctl);
-    prepare_screen(ctl);
     for (;;) {
         draw(ctl, &before, &now, delay);
         if (wait_for_key(ctl, &before, &now, delay))

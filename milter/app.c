@@ -296,7 +296,7 @@ static int open_tickers(struct app *app)
 
 static void name_listeners(struct app *app)
 {
-    const struct settings *settings = app->listening = settings_ref(app->settings);
+    const struct settings *settings = app->initial = settings_ref(app->settings);
     const struct listener_options all[SOCKET_COUNT] = {
         [SOCKET_MILTER] = {"milter", settings->milter_socket, settings->socket_group,
                            settings->socket_mode},
@@ -481,7 +481,7 @@ int app_run(struct app *app)
  * of the process, so no other daemon takes any of the paths over before (listener_open()). */
 static void remove_sockets(const struct app *app)
 {
-    for (size_t i = SOCKET_COUNT; app->listening != NULL && i-- > 0;)
+    for (size_t i = SOCKET_COUNT; app->initial != NULL && i-- > 0;)
         if (app->fds[i] >= 0)
             listener_remove(&app->listeners[i], app->fds[i], &app->places[i]);
 }
@@ -512,7 +512,7 @@ void app_close(struct app *app)
     recorder_free(&app->recorder);
     joins_free(&app->joins);
     remove_sockets(app);
-    settings_unref(&app->listening);
+    settings_unref(&app->initial);
     settings_unref(&app->settings);
     if (app->base != NULL)
         event_base_free(app->base);
@@ -523,8 +523,9 @@ void app_close(struct app *app)
 
 static void apply_settings(struct app *app, const struct settings *settings)
 {
-    const char *name = NULL;
-    if (settings_need_restart(app->settings, settings, &name))
+    const char *name;
+    size_t cursor = 0;
+    while ((name = settings_next_restart(app->initial, settings, &cursor)) != NULL)
         log_write(app->log, LOG_LEVEL_WARNING, "%s: takes effect after a restart only", name);
     log_reconfigure(app->log, settings->log_target, settings->log_level);
     suppression_configure(app->suppression, &settings->suppression);

@@ -59,7 +59,8 @@ struct app {
     struct tables *tables;
     struct policy *policy;
     struct control *control;
-    const struct settings *listening; /* whose paths `listeners` names; a reload leaves them */
+    const struct settings *initial; /* what it began with: whose paths `listeners` names, and whose
+                                       options are in force that a reload does not take */
     struct listener_options listeners[SOCKET_COUNT];
     struct listener_place places[SOCKET_COUNT];
     int fds[SOCKET_COUNT];

@@ -65,7 +65,7 @@ struct call {
     struct app *app;
     struct evhttp_request *request;
     struct evkeyvalq query;
-    char subject[128]; /* what stands in the path: an address */
+    char subject[128]; /* what stands in the path: a client */
     char error[256];
 };
 
@@ -79,10 +79,21 @@ static void get_status(struct call *call)
     control_send_json(call->request, 200, view_status(call->app));
 }
 
+/* Answers a HEAD request on what would be made in pieces; false for any other request. */
+static bool send_head(struct call *call, const char *type)
+{
+    if (!control_is_head(call->request))
+        return false;
+    control_send_head(call->request, type);
+    return true;
+}
+
 /* Answers with a list, if there was memory to begin it. */
 static void send_list(struct call *call, bool listed, const struct listing_source *source)
 {
-    if (listed)
+    if (listed && send_head(call, "application/json"))
+        source->release(source->context);
+    else if (listed)
         listing_start(call->control->listings, call->request, source);
     else
         control_send_error(call->request, 500, "out of memory");
@@ -137,11 +148,32 @@ static void get_clients(struct call *call)
     send_list(call, listed, &source);
 }
 
+/* Takes a network that is a client as lists name it: as long as the configured prefix. */
+static bool parse_client_network(struct call *call, struct address *client)
+{
+    const struct suppression_settings *kept = &call->app->settings->suppression;
+    struct network network;
+    if (network_parse(call->subject, &network, call->error, sizeof(call->error)) != 0)
+        return false;
+    *client = network.address;
+    if (network_around(client, kept->ipv4_prefix, kept->ipv6_prefix).prefix == network.prefix)
+        return true;
+    snprintf(call->error, sizeof(call->error),
+             "%.60s is no single client: clients are IPv4 networks of /%u and IPv6 networks of /%u "
+             "(suppression.ipv4_prefix, ipv6_prefix); give one of them or an address",
+             call->subject, kept->ipv4_prefix, kept->ipv6_prefix);
+    return false;
+}
+
+/* The client in the path, by an address of its own or as lists name it. */
 static bool parse_subject(struct call *call, struct address *client)
 {
     if (address_parse(call->subject, strlen(call->subject), client))
         return true;
-    snprintf(call->error, sizeof(call->error), "\"%.60s\" is no IP address", call->subject);
+    if (strchr(call->subject, '/') == NULL)
+        snprintf(call->error, sizeof(call->error), "\"%.60s\" is no IP address", call->subject);
+    else if (parse_client_network(call, client))
+        return true;
     control_send_error(call->request, 400, call->error);
     return false;
 }
@@ -166,6 +198,18 @@ static void get_client(struct call *call)
         send_client(call, &client);
 }
 
+static bool parse_hold(struct call *call, const char *text, int64_t *seconds)
+{
+    enum units_error wrong = units_parse_time(text, seconds);
+    if (wrong == UNITS_OK && *seconds > 0 && *seconds <= SUPPRESSION_HOLD_MAX)
+        return true;
+    snprintf(call->error, sizeof(call->error), "for=%.40s %s", text,
+             wrong != UNITS_OK ? units_time_complaint(wrong)
+                               : "is not within 1s and " SUPPRESSION_HOLD_MAX_TEXT);
+    control_send_error(call->request, 400, call->error);
+    return false;
+}
+
 static void post_suppress(struct call *call)
 {
     struct app *app = call->app;
@@ -176,13 +220,8 @@ static void post_suppress(struct call *call)
     int64_t seconds = 0;
     if (!parse_subject(call, &client))
         return;
-    enum units_error wrong = hold != NULL ? units_parse_time(hold, &seconds) : UNITS_OK;
-    if (wrong != UNITS_OK) {
-        snprintf(call->error, sizeof(call->error), "for=%.40s %s", hold,
-                 units_time_complaint(wrong));
-        control_send_error(call->request, 400, call->error);
+    if (hold != NULL && !parse_hold(call, hold, &seconds))
         return;
-    }
     if (reason != NULL)
         log_printable(reason, strlen(reason), printable, sizeof(printable));
     if (!suppression_suppress(app->suppression, &client, seconds, printable,
@@ -209,7 +248,7 @@ static void post_release(struct call *call)
 static void post_reload(struct call *call)
 {
     if (app_reload(call->app) == 0)
-        control_send_json(call->request, 200, json_pack("{s:s}", "outcome", "ok"));
+        control_send_json(call->request, 200, view_reload(call->app));
     else
         control_send_error(call->request, 400, call->app->loaded.text);
 }
@@ -288,6 +327,8 @@ static void get_incidents(struct call *call)
         control_send_error(call->request, 404, "no incidents are kept: store.type is \"none\"");
         return;
     }
+    if (send_head(call, "application/json"))
+        return;
     struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
     if (inquiry == NULL) {
         control_send_error(call->request, 500, "out of memory");
@@ -310,7 +351,7 @@ static void get_incidents(struct call *call)
 static void get_follow(struct call *call)
 {
     struct transfer_query query;
-    if (parse_query(call, &query))
+    if (parse_query(call, &query) && !send_head(call, FOLLOW_CONTENT_TYPE))
         follow_start(call->control->follows, call->request, &query);
 }
 
@@ -319,7 +360,7 @@ static void get_follow(struct call *call)
 static const struct route {
     enum evhttp_cmd_type method;
     const char *path;   /* the whole path, or … */
-    const char *suffix; /* … with an address between PREFIX_CLIENTS and this, if not NULL */
+    const char *suffix; /* … with a client between PREFIX_CLIENTS and this, if not NULL */
     void (*handle)(struct call *call);
 } routes[] = {
     {EVHTTP_REQ_GET, "/v1/status", NULL, get_status},
@@ -338,7 +379,14 @@ static const struct route {
     {EVHTTP_REQ_GET, PREFIX_CLIENTS, "", get_client},
 };
 
-/* True if the path is the route's; the address in it goes to call->subject, decoded. */
+/* True for a part of a path that may name a client: a slash in it stands before a prefix length. */
+static bool names_client(const char *part)
+{
+    const char *slash = strchr(part, '/');
+    return slash == NULL || (slash[1] != '\0' && slash[1 + strspn(slash + 1, "0123456789")] == '\0');
+}
+
+/* True if the path is the route's; the client in it goes to call->subject, decoded. */
 static bool matches(const struct route *route, const char *path, struct call *call)
 {
     if (route->suffix == NULL)
@@ -350,7 +398,7 @@ static bool matches(const struct route *route, const char *path, struct call *ca
     size_t size = 0;
     char *raw = strndup(path + prefix, length - prefix - suffix);
     char *decoded = raw != NULL ? evhttp_uridecode(raw, 0, &size) : NULL;
-    bool fits = decoded != NULL && size < sizeof(call->subject) && strchr(decoded, '/') == NULL;
+    bool fits = decoded != NULL && size < sizeof(call->subject) && names_client(raw);
     if (fits)
         snprintf(call->subject, sizeof(call->subject), "%s", decoded);
     free(raw);
@@ -369,24 +417,21 @@ static bool may_change(struct evhttp_request *request)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
-/* RFC 9110: the methods that the path does take are named (15.5.6); an answer to HEAD has no
- * content (9.3.2), which libevent would send all the same. */
+/* RFC 9110, 15.5.6: the methods that the path does take are named. */
 static void refuse_method(struct call *call, enum evhttp_cmd_type allowed)
 {
     evhttp_add_header(evhttp_request_get_output_headers(call->request), "Allow",
-                      allowed == EVHTTP_REQ_POST ? "POST" : "GET");
-    if (evhttp_request_get_command(call->request) == EVHTTP_REQ_HEAD) {
-        evhttp_send_reply(call->request, 405, NULL, NULL);
-        return;
-    }
+                      allowed == EVHTTP_REQ_POST ? "POST" : "GET, HEAD");
     control_send_error(call->request, 405,
                        allowed == EVHTTP_REQ_POST ? "this path takes POST only"
-                                                  : "this path takes GET only");
+                                                  : "this path takes GET and HEAD only");
 }
 
 static void dispatch(struct call *call, const char *path)
 {
-    enum evhttp_cmd_type method = evhttp_request_get_command(call->request);
+    enum evhttp_cmd_type method = control_is_head(call->request)
+                                      ? EVHTTP_REQ_GET
+                                      : evhttp_request_get_command(call->request);
     const struct route *known = NULL;
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (!matches(&routes[i], path, call))

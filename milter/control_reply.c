@@ -1,5 +1,6 @@
 #include "milter/control_reply.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,13 +10,28 @@
 #include "milter/log.h"
 #include "milter/settings.h"
 
+bool control_is_head(struct evhttp_request *request)
+{
+    return evhttp_request_get_command(request) == EVHTTP_REQ_HEAD;
+}
+
+void control_send_head(struct evhttp_request *request, const char *type)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
+    evhttp_send_reply(request, 200, NULL, NULL);
+}
+
 void control_send_text(struct evhttp_request *request, int status, const char *type,
                        const char *text)
 {
     struct evbuffer *body = evbuffer_new();
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    char length[24];
     evhttp_add_header(headers, "Content-Type", type);
-    if (body != NULL)
+    snprintf(length, sizeof(length), "%zu", strlen(text));
+    if (control_is_head(request))
+        evhttp_add_header(headers, "Content-Length", length);
+    else if (body != NULL)
         evbuffer_add(body, text, strlen(text));
     evhttp_send_reply(request, status, NULL, body);
     if (body != NULL)

@@ -5,9 +5,18 @@
 #ifndef BDAT_CONTROL_REPLY_H
 #define BDAT_CONTROL_REPLY_H
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 struct evhttp_request;
+
+/* An answer to HEAD is that of GET without its content (RFC 9110, 9.3.2). libevent would send it all
+ * the same; the functions here do not. */
+bool control_is_head(struct evhttp_request *request);
+
+/* Answers HEAD where nobody has counted the octets that GET would bring. */
+void control_send_head(struct evhttp_request *request, const char *type);
 
 void control_send_text(struct evhttp_request *request, int status, const char *type,
                        const char *text);

@@ -72,6 +72,29 @@ static json_t *view_store(const struct app *app)
                      "files_set_aside", integer(status.files_set_aside));
 }
 
+/* The options whose value in the file waits for a restart. */
+static json_t *list_restarts(const struct app *app)
+{
+    json_t *list = json_array();
+    const char *name;
+    size_t cursor = 0;
+    while ((name = settings_next_restart(app->initial, app->settings, &cursor)) != NULL)
+        json_array_append_new(list, json_string(name));
+    return list;
+}
+
+static void warn_restarts(const struct app *app, json_t *warnings)
+{
+    json_t *list = list_restarts(app);
+    size_t index;
+    const json_t *name;
+    json_array_foreach(list, index, name)
+        json_array_append_new(warnings,
+                              json_sprintf("%s: the value in the configuration file takes effect "
+                                           "after a restart only", json_string_value(name)));
+    json_decref(list);
+}
+
 static json_t *view_warnings(const struct app *app)
 {
     json_t *list = json_array();
@@ -82,6 +105,7 @@ static json_t *view_warnings(const struct app *app)
         json_array_append_new(
             list, json_sprintf("the last reload failed, the configuration before it is in "
                                "force: %s", app->loaded.text));
+    warn_restarts(app, list);
     struct store_status status;
     if (app->store != NULL) {
         store_status(app->store, &status);
@@ -145,12 +169,19 @@ json_t *view_client(const struct app *app, const struct address *client)
 json_t *view_config(const struct app *app)
 {
     json_t *list = json_array();
-    struct option_view view;
+    struct option_view view, initial;
     for (size_t i = 0; i < settings_option_count(); i++) {
         settings_option_view(app->settings, i, &view);
-        json_array_append_new(list, json_option(&view));
+        settings_option_view(app->initial, i, &initial);
+        json_array_append_new(list,
+                              json_option(&view, view.reloadable ? view.value : initial.value));
     }
     return json_pack("{s:s?, s:o}", "file", app->config_path, "options", list);
+}
+
+json_t *view_reload(const struct app *app)
+{
+    return json_pack("{s:s, s:o}", "outcome", "ok", "restart_needed", list_restarts(app));
 }
 
 const char *view_trouble(const struct app *app)

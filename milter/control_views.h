@@ -12,6 +12,9 @@
 json_t *view_status(const struct app *app);
 json_t *view_config(const struct app *app);
 
+/* What came of a reload that went well. */
+json_t *view_reload(const struct app *app);
+
 /* One client as {"clients":[…]}; NULL if nothing is known of it. */
 json_t *view_client(const struct app *app, const struct address *client);
 

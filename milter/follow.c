@@ -120,7 +120,7 @@ void follow_start(struct follows *follows, struct evhttp_request *request,
     follower->record.tell = tell;
     control_watch(&follower->watcher);
     evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
-                      "application/x-ndjson");
+                      FOLLOW_CONTENT_TYPE);
     evhttp_send_reply_start(request, 200, NULL);
     event_add(follower->keepalive, &interval);
     LIST_INSERT_HEAD(&follows->all, follower, link);

@@ -8,6 +8,8 @@
 #include "milter/recorder.h"
 #include "milter/transfer_query.h"
 
+#define FOLLOW_CONTENT_TYPE "application/x-ndjson"
+
 struct event_base;
 struct evhttp_request;
 struct follows;

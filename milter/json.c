@@ -139,10 +139,11 @@ json_t *json_client(const struct client_record *record, enum chunking pinned)
     return object;
 }
 
-json_t *json_option(const struct option_view *view)
+json_t *json_option(const struct option_view *view, const char *in_force)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:b, s:s}", "name", view->name, "type",
-                     view->type, "value", view->value, "default", view->preset, "file",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:b, s:s}", "name", view->name, "type",
+                     view->type, "value", view->value, "in_force", in_force, "default",
+                     view->preset, "file",
                      view->file, "line", count_or_null(view->line > 0, view->line),
                      "reloadable", view->reloadable, "help", view->help);
 }

@@ -18,7 +18,8 @@ json_t *json_session(const struct session_view *view);
 
 /* `pinned` is what the rules say of the client: it shows as its state. */
 json_t *json_client(const struct client_record *record, enum chunking pinned);
-json_t *json_option(const struct option_view *view);
+/* `in_force` is its value now: an option that wants a restart may have another one in the file. */
+json_t *json_option(const struct option_view *view, const char *in_force);
 
 /* A wall time as RFC 3339 text; null for 0. */
 json_t *json_time(int64_t wall_ms);

@@ -424,17 +424,16 @@ enum action settings_action(const struct settings *settings, const struct addres
     return match.has_action[verdict] ? match.actions[verdict] : settings->actions[verdict];
 }
 
-bool settings_need_restart(const struct settings *running, const struct settings *loaded,
-                           const char **name)
+const char *settings_next_restart(const struct settings *running, const struct settings *loaded,
+                                  size_t *cursor)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        if (options[i].reloadable ||
-            strcmp(snapshot_of(running)->values[i], snapshot_of(loaded)->values[i]) == 0)
-            continue;
-        *name = options[i].name;
-        return true;
+    while (*cursor < option_count) {
+        size_t i = (*cursor)++;
+        if (!options[i].reloadable &&
+            strcmp(snapshot_of(running)->values[i], snapshot_of(loaded)->values[i]) != 0)
+            return options[i].name;
     }
-    return false;
+    return NULL;
 }
 
 size_t settings_option_count(void)

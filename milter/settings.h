@@ -94,10 +94,11 @@ struct rule_match settings_match_rules(const struct settings *settings,
 enum action settings_action(const struct settings *settings, const struct address *client,
                             enum verdict verdict);
 
-/* True when a key that a reload does not take (sockets, store.path, user …) differs; `name` then
- * points to its static name. Used to warn that a restart is needed. */
-bool settings_need_restart(const struct settings *running, const struct settings *loaded,
-                           const char **name);
+/* Names, one with each call, the options that a reload does not take (sockets, store.path, user …)
+ * and that differ: `running` are the settings the daemon began with. *cursor is 0 at first. NULL =
+ * there are no more. Static storage. */
+const char *settings_next_restart(const struct settings *running, const struct settings *loaded,
+                                  size_t *cursor);
 
 /* One option as it is in force, for `bdatctl config` and the tests. Texts live as long as the
  * snapshot. */

@@ -56,6 +56,10 @@
 #define SUPPRESSION_STRIKE_EVENTS 6
 #define SUPPRESSION_REASON_SIZE 128
 
+/* The longest hold that anybody may ask for, seconds. */
+#define SUPPRESSION_HOLD_MAX (INT64_C(3660) * 86400)
+#define SUPPRESSION_HOLD_MAX_TEXT "3660d"
+
 struct suppression;
 
 /* Where a client stands. Stored as numbers: new ones go to the end. */

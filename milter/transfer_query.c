@@ -57,6 +57,15 @@ static int parse_verdict(const char *text, enum verdict *verdict, char *error, s
     return -1;
 }
 
+static int refuse_state(char *error, size_t size)
+{
+    size_t at = (size_t)snprintf(error, size, "state is one of");
+    for (int i = 0; i < CLIENT_STATE_COUNT && at < size; i++)
+        at += (size_t)snprintf(error + at, size - at, "%s %s", i > 0 ? "," : "",
+                               client_state_name((enum client_state)i));
+    return -1;
+}
+
 int transfer_query_parse(const struct query_texts *texts, struct transfer_query *query,
                          char *error, size_t error_size)
 {
@@ -76,11 +85,8 @@ int transfer_query_parse(const struct query_texts *texts, struct transfer_query 
         return -1;
     if (texts->state != NULL) {
         query->has_state = client_state_from_name(texts->state, &query->state);
-        if (!query->has_state) {
-            snprintf(error, error_size,
-                     "state is one of offered, suppressed, probation, path_trouble");
-            return -1;
-        }
+        if (!query->has_state)
+            return refuse_state(error, error_size);
     }
     if (texts->queue_id != NULL)
         snprintf(query->queue_id, sizeof(query->queue_id), "%s", texts->queue_id);

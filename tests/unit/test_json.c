@@ -150,9 +150,10 @@ static void test_options(void **state)
     for (size_t i = 0; i < settings_option_count(); i++) {
         struct option_view view;
         settings_option_view(settings, i, &view);
-        json_t *object = json_option(&view);
+        json_t *object = json_option(&view, "now");
         assert_non_null(object);
         assert_string_equal(text_of(object, "name"), view.name);
+        assert_string_equal(text_of(object, "in_force"), "now");
         assert_true(json_is_null(json_object_get(object, "file")));
         json_decref(object);
     }

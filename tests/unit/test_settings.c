@@ -464,15 +464,17 @@ static void test_rules_come_before_actions(void **state)
 static void test_what_needs_a_restart(void **state)
 {
     const struct settings *running = must_load(""), *loaded;
-    const char *name = NULL;
+    size_t cursor = 0;
     (void)state;
     loaded = must_load("mode = \"observe\"; limits = { max_chunk = 7; };");
-    assert_false(settings_need_restart(running, loaded, &name));
-    assert_null(name);
+    assert_null(settings_next_restart(running, loaded, &cursor));
     settings_unref(&loaded);
-    loaded = must_load("mode = \"observe\"; store = { path = \"/x\"; };");
-    assert_true(settings_need_restart(running, loaded, &name));
-    assert_string_equal(name, "store.path");
+    loaded = must_load("mode = \"observe\"; socket_mode = \"0600\"; store = { path = \"/x\"; };");
+    cursor = 0;
+    assert_string_equal(settings_next_restart(running, loaded, &cursor), "socket_mode");
+    assert_string_equal(settings_next_restart(running, loaded, &cursor), "store.path");
+    assert_null(settings_next_restart(running, loaded, &cursor));
+    assert_null(settings_next_restart(running, loaded, &cursor));
     settings_unref(&loaded);
     settings_unref(&running);
 }
