@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +145,21 @@ static int serve(struct app *app, int ready_fd)
     return app_run(app);
 }
 
+/* What the test finds amiss on this machine; the file may be meant for another one. */
+static void warn_accounts(const struct settings *settings)
+{
+    if (settings->socket_group[0] != '\0' && getgrnam(settings->socket_group) == NULL)
+        fprintf(stderr,
+                "warning: socket_group: there is no group \"%s\" on this machine; the daemon would "
+                "not start here\n",
+                settings->socket_group);
+    if (settings->user[0] != '\0' && getpwnam(settings->user) == NULL)
+        fprintf(stderr,
+                "warning: user: there is no user \"%s\" on this machine; started as root, the "
+                "daemon would not run here\n",
+                settings->user);
+}
+
 /* There in builds with LeakSanitizer only. */
 extern void __lsan_do_leak_check(void) __attribute__((weak));
 
@@ -174,6 +191,7 @@ int main(int argc, char **argv)
     }
     snprintf(app.loaded.text, sizeof(app.loaded.text), "ok");
     if (invocation.test) {
+        warn_accounts(app.settings);
         puts("ok");
         settings_unref(&app.settings);
         return EXIT_SUCCESS;

@@ -8,6 +8,7 @@
 
 #include "milter/options.h"
 #include "milter/settings_loader.h"
+#include "milter/settings_twice.h"
 
 /* Longer keys are not known, and are cut where they are shown. */
 #define KEY_SIZE 128
@@ -319,6 +320,22 @@ static struct snapshot *snapshot_new(void)
     return NULL;
 }
 
+#define DUPLICATE "duplicate setting name"
+
+/* A key that is set twice, with its first place. False if it cannot be found. */
+static bool refuse_twice(struct loader *loader)
+{
+    struct settings_twice found;
+    unsigned first_line, line;
+    if (strcmp(config_error_text(&loader->config), DUPLICATE) != 0 ||
+        !settings_find_twice(source_text(loader->source), &found))
+        return false;
+    const char *first = source_origin(loader->source, found.first_line, &first_line);
+    const char *file = source_origin(loader->source, found.line, &line);
+    refuse_at(loader, file, line, "%s is set twice, first at %s:%u", found.key, first, first_line);
+    return true;
+}
+
 /* libconfig's own complaints, in words that help. */
 static const char *syntax_complaint(const config_t *config)
 {
@@ -326,7 +343,7 @@ static const char *syntax_complaint(const config_t *config)
 
     if (strcmp(text, "syntax error") == 0)
         return "syntax error here or in the line before";
-    if (strcmp(text, "duplicate setting name") == 0)
+    if (strcmp(text, DUPLICATE) == 0)
         return "a key is set twice";
     if (strcmp(text, "mismatched element type in array") == 0)
         return "the elements of an array [ ... ] must be of one type";
@@ -337,6 +354,8 @@ static bool parse(struct loader *loader)
 {
     if (config_read_string(&loader->config, source_text(loader->source)) == CONFIG_TRUE)
         return load_group(loader, config_root_setting(&loader->config), "");
+    if (refuse_twice(loader))
+        return false;
     unsigned line;
     const char *file =
         source_origin(loader->source, (unsigned)config_error_line(&loader->config), &line);

@@ -63,8 +63,17 @@ static const struct refusal refusals[] = {
     {"actions = { stalled = \"accept\"; };",
      "f:1: actions.stalled: nothing can be answered to this verdict"},
     {"replies = { lost = \"x\"; };", "f:1: replies.lost: nothing can be answered to this verdict"},
-    {"mode = \"enforce\";\nmode = \"observe\";", "f:2: a key is set twice"},
-    {"limits = { max_chunk = 1; };\nlimits = { max_chunks = 1; };", "f:2: a key is set twice"},
+    {"mode = \"enforce\";\nmode = \"observe\";", "f:2: mode is set twice, first at f:1"},
+    {"limits = { max_chunk = 1; };\nlimits = { max_chunks = 1; };",
+     "f:2: limits is set twice, first at f:1"},
+    {"# x\nlimits = { max_chunk = 1; min_chunk = 0; max_chunk = 2; }; mode = \"observe\";",
+     "f:2: limits.max_chunk is set twice, first at f:2"},
+    {"log = {\n level = \"info\"; };\nreplies = { mismatch = \"451 \\\" level = 1 level = 2\";\n"
+     "/* mismatch = 3 */ swallowed = \"451 x\"; mismatch : \"451 y\"; };",
+     "f:4: replies.mismatch is set twice, first at f:3"},
+    {"rules = ( { clients = [\"192.0.2.1\"]; chunking = \"never\"; },\n"
+     "          { clients = [\"192.0.2.2\"]; chunking = \"never\"; chunking = \"always\"; } );",
+     "f:2: rules.chunking is set twice, first at f:2"},
     {"limits = { max_chunk = { a = 1; }; };",
      "f:1: limits.max_chunk: must be a number of octets, or a size in quotes such as \"64K\", "
      "not a group"},
