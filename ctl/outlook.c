@@ -80,17 +80,18 @@ static char *suppressed_text(const char *network, const json_t *client, bool dea
 {
     char *text = hold_text(network, client);
     if (deaf)
-        return text_join(text,
-                    text_format(" But this client uses BDAT although CHUNKING is not offered, and "
-                                "as long as it does so its mail does not arrive. To offer CHUNKING "
-                                "to it again now: bdatctl release %s. To offer it whatever "
-                                "happens: a rule with chunking = \"always\" in bdat-milter.conf.",
-                                network));
-    return text_join(text, text_format(" Its next attempt goes by DATA, which needs no counting, and the "
-                                  "mail arrives. After that it is on probation: one clean BDAT "
-                                  "transfer ends the matter, one more failure doubles the hold. To "
-                                  "offer CHUNKING again now: bdatctl release %s",
-                                  network));
+        return text_join(
+            text, text_format(" But this client uses BDAT although CHUNKING is not offered, and as "
+                              "long as it does so its mail does not arrive. The command bdatctl "
+                              "release %s offers CHUNKING to it again at once, a rule with "
+                              "chunking = \"always\" in bdat-milter.conf whatever happens.",
+                              network));
+    return text_join(
+        text, text_format(" Its next attempt goes by DATA, which needs no counting, and the mail "
+                          "arrives. After that it is on probation: one clean BDAT transfer ends "
+                          "the matter, one more failure doubles the hold. The command bdatctl "
+                          "release %s offers CHUNKING again at once.",
+                          network));
 }
 
 static char *pinned_never_text(const char *network, bool deaf)

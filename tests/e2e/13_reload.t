@@ -61,6 +61,33 @@ write_file($daemon->config_file, $good);
 like(qx{'@{[program('milter/bdat-milter')]}' -t -c '@{[$daemon->config_file]}' 2>&1}, qr/\bok$/, '-t: ok');
 is($daemon->control->post('/v1/reload')->{outcome}, 'ok', 'POST /v1/reload: ok');
 
+is_deeply($daemon->control->post('/v1/reload')->{restart_needed}, [], 'nothing waits for a restart');
+
+# What a reload cannot take: said so in its answer, in the status and beside the option, until the file
+# is as it was.
+my $path = sub { (grep { $_->{name} eq 'store.path' } @{$daemon->control->get('/v1/config')->{options}})[0] };
+my $before = $path->();
+is($before->{in_force}, $before->{value}, 'store.path: in force as in the file');
+write_file($daemon->config_file, $good =~ s{^(store = .*)state\.db}{$1elsewhere.db}mr);
+is_deeply($daemon->control->post('/v1/reload')->{restart_needed}, ['store.path'], "a reload waits for a restart: $_")
+    for 'said', 'said again';
+my $after = $path->();
+isnt($after->{value}, $before->{value}, 'store.path: the value is the file\'s');
+is($after->{in_force}, $before->{value}, 'store.path: what is in force is what it was');
+is(scalar(grep { /^store\.path: .* after a restart only/ } @{$daemon->status->{warnings}}), 1, 'the status warns');
+$daemon->expect_log(qr/store\.path: takes effect after a restart only/);
+write_file($daemon->config_file, $good);
+is_deeply($daemon->control->post('/v1/reload')->{restart_needed}, [], 'the file as it was: nothing waits');
+is_deeply([grep { /restart/ } @{$daemon->status->{warnings}}], [], 'and nobody warns');
+
+# -t on a machine without that user and group.
+write_file($daemon->config_file, $good =~ s/^socket_group = .*/socket_group = "no-such-group"; user = "no-such-user";/mr);
+my $tested = qx{'@{[program('milter/bdat-milter')]}' -t -c '@{[$daemon->config_file]}' 2>&1};
+is($?, 0, '-t: a file for another machine is no error');
+like($tested, qr/^warning: socket_group: there is no group "no-such-group"/m, '-t: but the group is missing here');
+like($tested, qr/^warning: user: there is no user "no-such-user"/m, '-t: and so is the user');
+write_file($daemon->config_file, $good);
+
 # Fifty reloads while mail flows.
 my $client = $stage->client(from => next_client());
 for my $round (1 .. 50) {

@@ -54,4 +54,27 @@ for my $row (@rows) {
     $stage->daemon->expect_log(qr/unverified/, qr/verdict=dot_stuffed/);
     $stage->finish_quietly;
 }
+
+# The policy service is asked at the begin of a message, but not at its end: one line is missing in
+# main.cf. The record tells the chunks all the same, and the warning names the line.
+{
+    my $stage = MailTest::Session->new(postfix => {main => {smtpd_end_of_data_restrictions => ''}});
+    my $client = $stage->client(from => next_client());
+    my $message = new_message();
+    $client->envelope($message->{sender});
+    my $first = substr $message->{content}, 0, 40;
+    like($client->bdat($first), qr/^250 /, 'no end of data: a chunk');
+    like($client->bdat(substr($message->{content}, 40), last => 1), qr/^250 /, 'no end of data: the message is taken');
+    my $transfer = $stage->daemon->transfer($message->{sender});
+    is($transfer->{verdict}, 'unverified', 'no end of data: unverified');
+    is_deeply($transfer->{chunks}, [40, length($message->{content}) - 40], 'no end of data: every chunk is told');
+    is($transfer->{declared}, length $message->{content}, 'no end of data: all that was declared');
+    ok($transfer->{last}, 'no end of data: and that the last chunk was the last');
+    is($transfer->{received}, undef, 'no end of data: but not what came');
+    my ($warning) = @{$stage->daemon->status->{warnings}};
+    like($warning, qr/no policy request came at its end: .* in smtpd_end_of_data_restrictions,/, 'no end of data: the line is named');
+    $client->quit;
+    $stage->daemon->expect_log(qr/unverified/);
+    $stage->finish_quietly;
+}
 done_testing();

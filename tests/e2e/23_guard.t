@@ -60,6 +60,10 @@ for my $case (['DATA'], ['RCPT TO:<user@example.test>'], ['BDAT 5 LAST', 'hello'
     my $before = $daemon->status->{guard}{replaced};
     like(provoke($client, $command, $payload // ''), qr/^5\d\d /, "$command: answered by an error");
     is($daemon->status->{guard}{replaced}, $before + 1, "$command: counted");
+    my $address = $client->from;
+    my $line = qr/^bdat-milter: warning: (?:NOQUEUE|\w+): client=\S+\[\Q$address\E\] helo=<\S+> guard: kept a \w+ from Postfix: ".*" instead \(process \d+\)$/m;
+    wait_until('the log to name the client', sub { $daemon->log_text =~ $line });
+    pass("$command: the log names the client");
     if ($ends) {
         $client->wait_closed;
         $client = $stage->client(from => $client->from);

@@ -92,11 +92,28 @@ subtest 'methods' => sub {
     for my $method (qw(PUT DELETE OPTIONS PATCH)) {
         my $answer = $control->request($method, '/v1/status');
         is_error($answer, 405, "$method /v1/status");
-        is($answer->{headers}{allow}, 'GET', 'Allow: GET');
+        is($answer->{headers}{allow}, 'GET, HEAD', 'Allow: GET, HEAD');
     }
-    my $head = $control->request('HEAD', '/v1/status');
-    is($head->{status}, 405, 'HEAD /v1/status: 405');
-    is($head->{body} // '', '', 'without a body');
+    for my $path (qw(/v1/status /v1/transfers /v1/sessions /v1/clients /v1/incidents /v1/config /v1/follow
+        /metrics /healthy /ready))
+    {
+        my $head = $control->request('HEAD', $path);
+        is($head->{status}, 200, "HEAD $path: 200");
+        is($head->{body} // '', '', "HEAD $path: no body");
+        next if $path eq '/v1/follow';
+        is($head->{headers}{'content-type'}, $control->request('GET', $path)->{headers}{'content-type'},
+            "HEAD $path: the type is GET's");
+    }
+    is($control->request('HEAD', '/healthy')->{headers}{'content-length'}, 3, 'and so is the length where it is known');
+    is($control->request('HEAD', '/v1/nothing')->{status}, 404, 'HEAD of nothing: 404');
+    is($control->request('HEAD', '/v1/transfers?limit=0')->{status}, 400, 'HEAD with a bad query: 400');
+    my $reload_head = $control->request('HEAD', '/v1/reload');
+    is($reload_head->{status}, 405, 'HEAD /v1/reload: 405');
+    is($reload_head->{body} // '', '', 'without a body');
+    my $kept = connect_to_control();
+    $kept->syswrite("HEAD $_ HTTP/1.1\r\nHost: x\r\n\r\n") for '/v1/transfers', '/v1/status';
+    send_request($kept, '/healthy');
+    is(scalar(() = (read_to_end($kept) // '') =~ m{^HTTP/1\.1 200 }mg), 3, 'HEAD keeps the connection in step');
     is_error($control->request('POST', '/v1/transfers'), 405, 'POST /v1/transfers');
     my $reload = $control->request('GET', '/v1/reload');
     is_error($reload, 405, 'GET /v1/reload');
@@ -111,7 +128,12 @@ subtest 'queries' => sub {
         '/v1/clients?state=gone', '/v1/clients?limit=0', '/v1/clients/nonsense', '/v1/clients/192.0.2.300',
         '/v1/incidents?since=yesterday', '/v1/incidents?since=2026-13-01T00:00:00Z', '/v1/follow?verdict=none-such');
     is_error($control->request('GET', $_), 400, "GET $_") for @bad;
-    is_error($control->request('POST', "/v1/clients/192.0.2.9/suppress?for=$_"), 400, "POST …/suppress?for=$_") for qw(soon -1 1y);
+    is_error($control->request('POST', "/v1/clients/192.0.2.9/suppress?for=$_"), 400, "POST …/suppress?for=$_") for qw(soon -1 1y 0 0d 3661d 99999d 99999999999999999999d);
+    for my $network (qw(10.0.0.0/8 192.0.2.0/24 2001:db8::/32 2001:db8::/128 2001:db8::1/64 192.0.2.9/33 192.0.2.9/)) {
+        my $segment = $network =~ s{/}{%2F}r;
+        is_error($control->request('GET', "/v1/clients/$segment"), 400, "GET …/$network");
+        is_error($control->request('POST', "/v1/clients/$segment/suppress"), 400, "POST …/$network/suppress");
+    }
     is_error($control->request('POST', '/v1/clients/nonsense/release'), 400, 'POST …/nonsense/release');
     is_error($control->request('GET', $_), 404, "GET $_") for qw(/ /v1 /v1/ /v1/nothing /v1/status/ /v1/clients/ /v1/clients/198.51.100.1
         /v1/clients/192.0.2.1/nothing /METRICS);
@@ -119,6 +141,21 @@ subtest 'queries' => sub {
     is(scalar @{$many->{transfers}}, $ring, 'a limit beyond all is all there is');
     my ($few) = $control->get('/v1/transfers?limit=3&client=192.0.2.7&verdict=' . $many->{transfers}[0]{verdict});
     is_deeply([map { $_->{client_address} } @{$few->{transfers}}], [('192.0.2.7') x 3], 'filters and limit work together');
+};
+
+# What lists show as a client is taken for a client.
+subtest 'a client by its network' => sub {
+    $daemon->expect_log(qr/client 2001:db8:7::\/64: CHUNKING is not offered to it until/,
+        qr/client 192\.0\.2\.77: CHUNKING is not offered/);
+    for my $row (['2001:db8:7::1', '2001:db8:7::/64', '2001:db8:7::%2F64'], ['192.0.2.77', '192.0.2.77', '192.0.2.77%2F32']) {
+        my ($address, $shown, $segment) = @$row;
+        my $client = $control->post("/v1/clients/$segment/suppress?for=3660d")->{clients}[0];
+        is_deeply([@$client{qw(client state hold_seconds)}], [$shown, 'suppressed', 3660 * 86400], "$segment: suppressed");
+        is_deeply($control->get("/v1/clients/$_"), $control->get("/v1/clients/$address"), "$_ is $address")
+            for $segment, $segment =~ s{%2F}{/}r;
+        is($control->post('/v1/clients/' . ($segment =~ s{%2F}{/}r) . '/release')->{clients}[0]{state}, 'offered',
+            "$segment: released");
+    }
 };
 
 subtest 'lists' => sub {

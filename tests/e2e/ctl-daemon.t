@@ -103,10 +103,22 @@ subtest 'suppress and release' => sub {
     shows(['suppress', $address, '--for', '2h', '--reason', 'asked by phone'], 0, 'suppress',
         qr/^\Q$address\E +suppressed .*asked by phone$/m);
     ok(!$stage->client(from => $address)->offers('CHUNKING'), 'the client is not offered CHUNKING');
-    shows(['explain', $address], 0, 'explain', qr/Noted: asked by phone/, qr/the hold is 2 h/);
+    shows(['explain', $_], 0, "explain $_", qr/Noted: asked\s+by\s+phone/, qr/the\s+hold\s+is\s+2 h/,
+        qr/sent \d+ by BDAT and 0 by DATA; last seen \S+ \S+ UTC\.\s+Its\s+last\s+clean\s+BDAT\s+transfer\s+was/)
+        for $address, "$address/32";
     shows(['release', $address], 0, 'release', qr/^\Q$address\E +offered/m);
     ok($stage->client(from => $address)->offers('CHUNKING'), 'and is again');
     is(ctl(@socket, 'suppress', 'nonsense')->{code}, 1, 'no address: exit 1');
+    for my $command (['suppress'], ['release'], ['clients'], ['explain']) {
+        my $got = ctl(@socket, @$command, '10.0.0.0/8');
+        is($got->{code}, 1, "@$command 10.0.0.0/8: exit 1");
+        like($got->{err}, qr{10\.0\.0\.0/8 is no single client: .*give one of them or an address}, 'says what to give');
+        is($got->{out}, '', 'and nothing else');
+    }
+    shows(['suppress', '2001:db8:9::1', '--for', '90m'], 0, 'suppress by IPv6', qr{^2001:db8:9::/64 +suppressed}m);
+    shows(['explain', '2001:db8:9::/64'], 0, 'explain what the list shows', qr{withheld\s+from\s+2001:db8:9::/64});
+    shows(['clients', '2001:db8:9::/64'], 0, 'show it', qr{^2001:db8:9::/64 +suppressed}m);
+    shows(['release', '2001:db8:9::/64'], 0, 'release it', qr{^2001:db8:9::/64 +offered}m);
 };
 
 subtest 'who may do what' => sub {

@@ -96,6 +96,29 @@ my %answers = (
 my $fake = MailTest::FakeDaemon->new(%answers);
 my $path = $fake->path;
 
+# Two streams that take a minute, to be looked at in the end: one on which octets come seldom, but
+# come, and one on which nothing comes.
+my $quiet = MailTest::FakeDaemon->new(
+    'GET /healthy'   => 'ok',
+    'GET /v1/follow' => sub ($socket, $query) {
+        print {$socket}
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+        $socket->flush;
+        return readline $socket if $query =~ /verdict=lost/;
+        for my $piece (("\n") x 3, '{"queue_id":"4LATE","verdict":"match"}' . "\n") {
+            sleep 22;
+            printf {$socket} "%x\r\n%s\r\n", length $piece, $piece;
+            $socket->flush;
+        }
+        readline $socket;
+    },
+);
+my ($patient, $deserted) = map {
+    MailTest::Process->start(
+        command => [$bdatctl, '-s', $quiet->path, 'follow', '--verdict', $_],
+        stdout => "$folder/$_.out", stderr => "$folder/$_.err")
+} 'match', 'lost';
+
 subtest 'top on a terminal' => sub {
     open_terminal("$bdatctl -s $path top -d 1");
     see(qr/^match +\d+ +1?\d\.\d/m, 'verdicts with their rate');
@@ -137,6 +160,12 @@ subtest 'top without colours, and Ctrl-C' => sub {
     unlike(screen_with_colours(), qr/\e\[[\d;]*3[0-7]m/, 'no colours with NO_COLOR');
     press('C-c');
     see(qr/^ended: 0$/m, 'Ctrl-C ends it and leaves the terminal in order');
+    close_terminal();
+};
+
+subtest 'top on a terminal that nobody knows' => sub {
+    open_terminal("TERM=nonsense $bdatctl -s $path top -d 1", 100, 80);
+    see(qr/^match +\d+ +\d+\.\d(?:.*\n)*ended: 0$/m, 'as plain text, and exit 0');
     close_terminal();
 };
 
@@ -202,6 +231,14 @@ subtest 'follow into a file' => sub {
     my $got = ctl('-s', $refusing->path, 'follow', '--verdict', 'x');
     is($got->{code}, 1, 'a filter that is refused: exit 1');
     like($got->{err}, qr/no such verdict/, 'with the daemon\'s words');
+};
+
+subtest 'follow where little happens' => sub {
+    wait_until('a transfer after more than a minute', sub { read_file("$folder/match.out") =~ /4LATE/ }, 150);
+    is(read_file("$folder/match.err"), '', 'keep-alives are signs of life');
+    wait_until('silence to be noticed', sub { read_file("$folder/lost.err") =~ /the daemon has gone/ }, 150);
+    is(read_file("$folder/lost.out"), '', 'a minute without any is the end of the stream');
+    $_->stop for $patient, $deserted;
 };
 
 done_testing();

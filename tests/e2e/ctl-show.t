@@ -28,7 +28,7 @@ my %client = (
     client => '192.0.2.1',                state        => 'suppressed', strikes        => 2,
     until  => '2026-11-24T04:15:09.000Z', hold_seconds => 86400,        last_verdict   => 'stalled',
     last_seen       => '2026-11-23T04:15:09.123Z', bdat_transfers => 3, data_transfers => 1,
-    clean_transfers => 1,     needs_chunking => JSON::PP::false, path_trouble => JSON::PP::false,
+    last_clean => '2026-11-22T04:15:09.123Z', needs_chunking => JSON::PP::false, path_trouble => JSON::PP::false,
     reason          => undef, proven         => JSON::PP::false
 );
 my %status = (
@@ -70,7 +70,10 @@ my @options = (
         file => '/etc/bdat-milter.conf', line => 3,      reloadable => JSON::PP::true, help => 'x'
     },
     {   name => 'socket_mode', type => 'string', value => '0660', default => '0660', file => undef,
-        line => 0,             reloadable => JSON::PP::false, help => 'x'
+        line => 0,             reloadable => JSON::PP::false, help => 'x', in_force => '0660'
+    },
+    {   name => 'store.path', type => 'string', value => '"/new"', default => '"/old"', file => '/f',
+        line => 9,            reloadable => JSON::PP::false, help => 'x', in_force => '"/old"'
     }
 );
 
@@ -91,6 +94,9 @@ my $fake = MailTest::FakeDaemon->new(
     'GET /v1/clients'                     => json({clients   => [\%client]}),
     'GET /v1/clients/192.0.2.1'           => json({clients   => [\%client]}),
     'GET /v1/clients/192.0.2.99'          => [404, '{"error":"nothing is known of 192.0.2.99"}'],
+    'GET /v1/clients/2001:db8::%2F64'     =>
+        json({clients => [{%client, client => '2001:db8::/64'}]}),
+    'GET /v1/clients/10.0.0.0%2F8' => [400, '{"error":"10.0.0.0/8 is no single client"}'],
     'POST /v1/clients/192.0.2.1/suppress' => json({clients => [\%client]}),
     'POST /v1/clients/192.0.2.1/release'  => [403, '{"error":"only root may"}'],
     'POST /v1/reload'                     =>
@@ -139,7 +145,8 @@ subtest 'tables' => sub {
     shows(['incidents', '--since', '2h', '-n3'], 0, 'incidents', qr/4XYZ12abc/);
     shows(
         ['config'], 0, 'config', qr/^mode +observe +enforce +\/etc\/bdat-milter\.conf:3  reload$/m,
-        qr/^socket_mode +0660 +\(same\) +default +restart$/m
+        qr/^socket_mode +0660 +\(same\) +default +restart$/m,
+        qr{^store\.path +"/new" +"/old" +/f:9 +the next restart; now it is "/old"$}m
     );
     unlike(shows(['config', '--changed'], 0, 'changed config', qr/^mode/m)->{out}, qr/socket_mode/,
         'only what is set');
@@ -168,6 +175,11 @@ subtest 'JSON' => sub {
     is( JSON::PP::decode_json(ctl(@socket, '--json', 'status')->{out})->{sessions}{total}, 1234567,
         'it is the daemon\'s own'
     );
+    my $got = ctl(@socket, '--json', 'transfers', '--queue-id', 'NONE');
+    is($got->{code}, 1, 'no such transfer: exit 1 as well');
+    is_deeply(JSON::PP::decode_json($got->{out}), {transfers => []}, 'and an empty list');
+    my $options = JSON::PP::decode_json(ctl(@socket, '--json', 'config', '--changed')->{out})->{options};
+    is_deeply([map { $_->{name} } @$options], ['mode', 'store.path'], 'config --changed: only what is set');
 };
 
 subtest 'explain' => sub {
@@ -184,9 +196,17 @@ subtest 'explain' => sub {
     );
     shows(
         ['explain', '192.0.2.1'], 0, 'a client',
-        qr/sent 3 by BDAT \(1 of them clean\) and 1 by DATA/,
+        qr/sent 3 by BDAT and 1 by DATA; last seen 2026-11-23 04:15:09 UTC\. Its\s+last\s+clean/,
         qr/Latest trouble/, qr/bdatctl\s+explain\s+4XYZ12abc/
     );
+    shows(
+        ['explain', '2001:db8::/64'], 0, 'a client by its network', qr/withheld from 2001:db8::\/64 until/,
+        qr/bdatctl\s+release\s+2001:db8::\/64/
+    );
+    is((grep { m{/v1/clients/} } $fake->requests)[-1], 'GET /v1/clients/2001:db8::%2F64', 'asked for by it');
+    my $wide = shows(['explain', '10.0.0.0/8'], 1, 'a network that is no client');
+    like($wide->{err}, qr/^bdatctl: 10\.0\.0\.0\/8 is no single client/, 'the daemon\'s words');
+    is($wide->{out}, '', 'and no story');
     my $got = shows(['explain', 'NOSUCH'], 1, 'an unknown queue id');
     like($got->{err}, qr/nothing is known of queue id NOSUCH/, 'says so');
 };
@@ -200,11 +220,30 @@ subtest 'the answer is no' => sub {
         'file and line');
 };
 
+subtest 'a reload that wants a restart' => sub {
+    my $waiting = MailTest::FakeDaemon->new(
+        'POST /v1/reload' => json({outcome => 'ok', restart_needed => ['store.path', "x\e[31m"]}));
+    my $got = ctl('-s', $waiting->path, 'reload');
+    is($got->{code}, 0, 'exit 0');
+    is($got->{out}, join('', "reloaded: ok\n",
+        map { "$_ takes effect after a restart only: systemctl restart bdat-milter\n" } 'store.path', 'x?[31m'),
+        'says so');
+};
+
+subtest 'completion knows the states that the daemon takes' => sub {
+    for my $shell (qw(bash zsh)) {
+        my $got = ctl('completion', $shell);
+        like($got->{out}, qr/offered suppressed probation path_trouble(?=['")])/, $shell);
+        unlike($got->{out}, qr/pinned_/, "$shell: and none that it refuses");
+    }
+};
+
 subtest 'usage' => sub {
     my @wrong = (
         [], ['statsu'], ['explain'], ['status', 'now'], ['status', '--nonsense'],
         ['transfers',  '-n'],
-        ['transfers',  '-n', '0'], ['suppress', '192.0.2.1', '--for', 'soon'],
+        ['transfers',  '-n', '0'],
+        (map { ['suppress', '192.0.2.1', '--for', $_] } 'soon', '0', '0d', '-1d', '99999d', '1y', ''),
         ['--timeout',  'x',  'status'],
         ['completion', 'fish'], ['top', '-d', '0'], ['transfers', '--json=yes']
     );

@@ -201,7 +201,7 @@ static void test_outlooks(void **state)
         {"{\"state\":\"suppressed\",\"last_verdict\":\"not_offered\"}", "", &usual,
          "as long as it does so its mail does not arrive", "mail arrives"},
         {"{\"state\":\"suppressed\",\"last_verdict\":\"stalled\"}", "not_offered", &usual,
-         "bdatctl release N", "mail arrives"},
+         "bdatctl release N offers", "mail arrives"},
         {"{\"state\":\"pinned_never\"}", "not_offered", &usual, "remove the rule",
          "goes by DATA"},
     };
