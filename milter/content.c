@@ -1,6 +1,7 @@
 #include "milter/content.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,6 +16,7 @@ void content_reset(struct content *content)
     content->octets = content->lines = content->splits = content->splits_most = 0;
     content->dot_lines = content->line_length = 0;
     content->head_length = content->boundary_length = content->candidate_length = 0;
+    content->begin = CONTENT_UNSEEN;
     content->part_opened = content->boundary_closed = false;
     content->command_count = 0;
     content->tail_length = 0;
@@ -28,15 +30,47 @@ struct line {
     uint64_t end; /* offset in the body behind its line end */
 };
 
-/* RFC 2046 section 5.1.1: a delimiter is two dashes and 1 to 70 octets; blanks may follow. */
+/* RFC 2046 section 5.1.1: a delimiter is two dashes and 1 to 70 octets; blanks may follow. No
+ * program is known to make boundaries with a space in them, or of dashes alone: such lines are
+ * rules, "-----Original Message-----", and the like. Four octets more for a close delimiter. */
 static size_t delimiter_length(const struct line *line)
 {
+    static const char others[] = "'()+_,-./:=?";
     size_t length = line->seen;
+    bool worded = false;
     if (line->length != length || length < 3 || line->text[0] != '-' || line->text[1] != '-')
         return 0;
-    while (length > 0 && (line->text[length - 1] == ' ' || line->text[length - 1] == '\t'))
+    while (line->text[length - 1] == ' ' || line->text[length - 1] == '\t')
         length--;
-    return length >= 3 && length <= 74 ? length : 0;
+    for (size_t i = 2; i < length; i++) {
+        bool letter = isalnum((unsigned char)line->text[i]);
+        if (!letter && (line->text[i] == '\0' || strchr(others, line->text[i]) == NULL))
+            return 0;
+        worded = worded || letter;
+    }
+    return worded && length <= 74 ? length : 0;
+}
+
+static bool has_word(const struct line *line, const char *word)
+{
+    size_t length = strlen(word);
+    for (size_t at = 0; at + length <= line->seen; at++)
+        if (strncasecmp(line->text + at, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* A preamble for readers without MIME, as programs write it. */
+static bool is_preamble(const struct line *line)
+{
+    static const char *const begins[] = {"This is a", "This message is in", "Dies ist eine"};
+    for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+        size_t length = strlen(begins[i]);
+        if (line->seen >= length && strncasecmp(line->text, begins[i], length) == 0)
+            return has_word(line, "MIME") || has_word(line, "multi-part") ||
+                   has_word(line, "multipart");
+    }
+    return false;
 }
 
 static bool is_part_header(const struct line *line)
@@ -58,7 +92,7 @@ static void look_for_multipart(struct content *content, const struct line *line)
         }
     }
     size_t delimiter = delimiter_length(line);
-    if (delimiter == 0)
+    if (delimiter == 0 || content->begin != CONTENT_MULTIPART)
         return;
     if (content->boundary_length == 0 && content->lines <= CONTENT_PREAMBLE_LINES) {
         memcpy(content->candidate, line->text, delimiter);
@@ -92,6 +126,9 @@ static void end_line(struct content *content, const struct line *line)
         content->part_opened = false;
         return;
     }
+    if (content->begin == CONTENT_UNSEEN)
+        content->begin = delimiter_length(line) > 0 || is_preamble(line) ? CONTENT_MULTIPART
+                                                                         : CONTENT_TEXT;
     if (line->text[0] == '.' && (line->seen == 1 || line->text[1] != '.'))
         content->dot_lines++;
     else if (line->text[0] == 'B')
@@ -168,7 +205,8 @@ void content_feed(struct content *content, const char *data, size_t length)
     size_t at = 0;
     while (at < length) {
         size_t look = at + 1;
-        if (content->line_length == 0 && !content->part_opened) {
+        if (content->line_length == 0 && !content->part_opened &&
+            content->begin != CONTENT_UNSEEN) {
             struct plain_lines plain = plain_lines_skip(data + at, length - at);
             content->lines += plain.lines;
             look = at + plain.look;

@@ -20,8 +20,7 @@
 /* Octets kept of a line's begin: a MIME boundary of 70 octets, dashes and CR (RFC 2046 5.1.1). */
 #define CONTENT_HEAD_SIZE 80
 
-/* A multipart's first delimiter stands within this many lines of the body; what comes later is
- * quoted in a text. */
+/* A multipart's first delimiter stands within this many lines of the body. */
 #define CONTENT_PREAMBLE_LINES 32
 
 /* BDAT command lines (in capitals, as clients spell them) inside the text whose ends are kept;
@@ -32,6 +31,11 @@
 #define CONTENT_LINE_LIMIT 2048
 #define CONTENT_LINE_LIMIT_MIN 512
 
+/* What the first line that is not empty says of a body. A multipart begins with its delimiter, or
+ * with a preamble such as "This is a multi-part message in MIME format"; in anything else a
+ * delimiter is quoted, and the text is not to be taken for a multipart. */
+enum content_begin { CONTENT_UNSEEN, CONTENT_MULTIPART, CONTENT_TEXT };
+
 struct content {
     uint64_t octets;      /* fed so far */
     uint64_t lines;       /* line ends seen */
@@ -40,6 +44,7 @@ struct content {
     uint64_t dot_lines;   /* lines that begin with a single dot, among them a last lone dot */
     uint64_t line_length; /* octets of the current line so far */
     size_t head_length;   /* octets of the current line in `head` */
+    enum content_begin begin;
     size_t boundary_length;
     bool part_opened;     /* the line before was a possible boundary, kept in `candidate` */
     bool boundary_closed; /* "--boundary--" was seen */

@@ -154,6 +154,19 @@ run_cases($stage,
         want => {verdict => 'normalized', drift => 2, evidence => ['unterminated'], %clean},
     },
     {
+        name => 'a text that quotes MIME, no line end',
+        message => {body => "How does one write it?\r\n\r\n--edge\r\nContent-Type: text/plain\r\n\r\nhello\r\n\r\nRegards"},
+        want => {verdict => 'normalized', drift => 2, evidence => ['unterminated'], %clean},
+    },
+    {
+        name => 'a multipart that quotes another, no line end',
+        message => {
+            headers => $mime,
+            body => $multipart =~ s/\r\ntext\r\n/\r\n--other\r\nContent-Type: text\/plain\r\n\r\ntext\r\n/r,
+        },
+        want => {verdict => 'normalized', drift => 2, evidence => ['unterminated'], %clean},
+    },
+    {
         name => 'SIZE counted with LF line ends',
         message => {body => "line\r\n" x 70},
         envelope => {size => sub ($message) { length $message->{content} =~ s/\r\n/\n/gr }},

@@ -8,18 +8,30 @@
 struct model {
     uint64_t lines, splits, splits_most, dot_lines;
     char boundary[128];
-    bool opened, closed;
+    bool begun, multipart, opened, closed;
     uint64_t commands, command_ends[CONTENT_COMMANDS_KEPT], command_lengths[CONTENT_COMMANDS_KEPT];
 };
 
-/* "--" and 1 to 72 octets more, blanks at the end not counted; lines beyond 80 octets are none. */
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* "--" and 1 to 72 octets more, blanks at the end not counted, no blank within, letters or digits
+ * among them; lines beyond 80 octets are none. */
 static size_t delimiter_of(const char *line, size_t length)
 {
-    if (length > CONTENT_HEAD_SIZE || length < 2 || line[0] != '-' || line[1] != '-')
+    size_t letters = 0;
+    if (length > CONTENT_HEAD_SIZE || length < 3 || line[0] != '-' || line[1] != '-')
         return 0;
-    while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+    while (length > 2 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
         length--;
-    return length >= 3 && length <= 74 ? length : 0;
+    for (size_t i = 2; i < length; i++) {
+        letters += is_letter(line[i]);
+        if (!is_letter(line[i]) && (line[i] == 0 || strchr("'()+_,-./:=?", line[i]) == NULL))
+            return 0;
+    }
+    return letters > 0 && length <= 74 ? length : 0;
 }
 
 static bool begins_with(const char *line, size_t length, const char *word)
@@ -40,11 +52,32 @@ static bool is_part_header(const char *line, size_t length)
     return false;
 }
 
+/* What a multipart can begin with. */
+static bool may_begin(const char *line, size_t length)
+{
+    size_t seen = length < CONTENT_HEAD_SIZE ? length : CONTENT_HEAD_SIZE;
+    if (delimiter_of(line, length) > 0)
+        return true;
+    if (!begins_with(line, seen, "this is a") && !begins_with(line, seen, "this message is in") &&
+        !begins_with(line, seen, "dies ist eine"))
+        return false;
+    for (size_t i = 0; i < seen; i++)
+        if (begins_with(line + i, seen - i, "mime") ||
+            begins_with(line + i, seen - i, "multi-part") ||
+            begins_with(line + i, seen - i, "multipart"))
+            return true;
+    return false;
+}
+
 static void take_line(struct model *model, const char *line, size_t length, const char *next,
                       size_t next_length, bool has_next)
 {
     size_t delimiter = delimiter_of(line, length);
-    if (delimiter == 0)
+    if (length > 0 && !model->begun) {
+        model->begun = true;
+        model->multipart = may_begin(line, length);
+    }
+    if (delimiter == 0 || !model->multipart)
         return;
     if (!model->opened) {
         if (model->lines <= CONTENT_PREAMBLE_LINES && has_next &&

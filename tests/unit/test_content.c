@@ -139,6 +139,39 @@ static const struct row rows[] = {
      .lines = 4,
      .open = true,
      .body = "This is a multi-part message\r\n\r\n--x\r\nContent-A: b\r\n"},
+    {.name = "other preambles",
+     .lines = 4,
+     .open = true,
+     .body = "\r\nthis is an OpenPGP/mime encrypted message\r\n--x\r\nContent-A: b\r\n"},
+    {.name = "Exchange's preamble",
+     .lines = 4,
+     .open = true,
+     .body = "This message is in MIME format. Since your reader\r\n\r\n--x\r\nContent-A: b\r\n"},
+    {.name = "a question about MIME",
+     .lines = 6,
+     .body = "How do I write MIME-mail?\r\n\r\n--x\r\nContent-A: b\r\n\r\nregards"},
+    {.name = "a bounce",
+     .lines = 5,
+     .body = "Hi. This is the mailer.\r\n--x\r\nContent-A: b\r\n\r\ncut"},
+    {.name = "a text that begins otherwise",
+     .lines = 5,
+     .body = "This is all.\r\n--x\r\nContent-A: b\r\n\r\ncut"},
+    {.name = "Outlook's rule",
+     .lines = 4,
+     .body = "-----Original Message-----\r\nContent-Type: text/plain\r\n\r\ncut"},
+    {.name = "a rule of dashes",
+     .lines = 3,
+     .body = "----------\r\nContent-Type: guru\r\ncut"},
+    {.name = "armour",
+     .lines = 3,
+     .body = "-----BEGIN PGP MESSAGE-----\r\nContent-Type: x\r\ncut"},
+    {.name = "an octet that no boundary has",
+     .lines = 3,
+     .body = "--x*\r\nContent-Type: x\r\ncut"},
+    {.name = "octets that a boundary may have",
+     .lines = 3,
+     .open = true,
+     .body = "--=_(a)'+,-./:=?0\r\nContent-Type: x\r\ncut"},
     {.name = "a signature", .lines = 3, .body = "hi\r\n-- \r\nContent-Type: me\r\n"},
     {.name = "a patch", .lines = 3, .body = "--- a/x.c\r\n+++ b/x.c\r\n--- Content\r\n"},
     {.name = "a rule, no header behind",
@@ -183,9 +216,9 @@ static void test_a_quoted_multipart_is_none(void **state)
     (void)state;
     for (unsigned before = CONTENT_PREAMBLE_LINES - 2; before < CONTENT_PREAMBLE_LINES + 2;
          before++) {
-        char body[2048] = "";
+        char body[2048] = "This is a multi-part message in MIME format.\r\n";
         struct content content;
-        for (unsigned i = 0; i < before; i++)
+        for (unsigned i = 1; i < before; i++)
             strcat(body, "a line of text\r\n");
         strcat(body, "--x\r\nContent-Type: text/plain\r\n\r\nquoted\r\n");
         scan(&content, body, strlen(body));
