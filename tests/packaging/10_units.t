@@ -3,6 +3,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/../e2e/lib";
 use Cwd qw(abs_path);
+use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use MailTest::Place qw(find_tool program read_file source_folder write_file);
 use Test::More;
@@ -103,5 +104,20 @@ SKIP: {
     my ($out, $status) = run_tool('make', '-C', "$folder/selinux", '-f', $makefile, 'bdat_milter.pp');
     is($status, 0, 'the SELinux module compiles') or diag $out;
     ok(-s "$folder/selinux/bdat_milter.pp", 'with its file contexts');
+}
+# What "make install" brings, "make uninstall" takes away, its folder of documents with it.
+SKIP: {
+    my $build = dirname(dirname(program('milter/bdat-milter')));
+    skip 'the programs are not of a build of our own', 4 if !-e "$build/Makefile";
+    my $place = "$folder/place";
+    my @make = ('env', '-u', 'MAKEFLAGS', '-u', 'MFLAGS', 'make', '-s', '-C', $build, "DESTDIR=$place");
+    my ($out, $status) = run_tool(@make, 'install');
+    is($status, 0, 'make install') or diag $out;
+    ($out) = run_tool('find', $place, '-path', '*/share/doc/bdat-milter/README.md');
+    isnt($out, '', 'brings documents');
+    ($out, $status) = run_tool(@make, 'uninstall');
+    is($status, 0, 'make uninstall') or diag $out;
+    ($out) = run_tool('find', $place, '(', '-type', 'f', '-o', '-path', '*/share/doc/bdat-milter', ')');
+    is($out, '', 'leaves nothing of it');
 }
 done_testing();
