@@ -42,8 +42,10 @@ enum exit_code run_suppress(const struct ctl *ctl, const struct invocation *invo
 {
     const char *duration = invocation_value(invocation, "for");
     if (duration != NULL && !is_hold(duration)) {
-        ctl_complain("--for wants a time like 90m, 12h or 30d, from 1s to "
-                     SUPPRESSION_HOLD_MAX_TEXT ", not \"%s\"", duration);
+        ctl_complain(
+            "--for wants a time like 90m, 12h or 30d, from 1s to " SUPPRESSION_HOLD_MAX_TEXT
+            ", not \"%s\"",
+            duration);
         return EXIT_USAGE;
     }
     return change_client(ctl, invocation->arguments[0], "suppress", duration,

@@ -123,12 +123,9 @@ static void print_bash(void)
 static void print_zsh_words(enum words words)
 {
     static const char *const actions[] = {
-        [WORDS_NONE] = " ",
-        [WORDS_FILE] = "_files",
-        [WORDS_FOLDER] = "_files -/",
-        [WORDS_CLIENT] = "_bdatctl_clients",
-        [WORDS_SHELL] = "(bash zsh)",
-        [WORDS_TABLES] = "(main services)",
+        [WORDS_NONE] = " ",           [WORDS_FILE] = "_files",
+        [WORDS_FOLDER] = "_files -/", [WORDS_CLIENT] = "_bdatctl_clients",
+        [WORDS_SHELL] = "(bash zsh)", [WORDS_TABLES] = "(main services)",
     };
     if (words != WORDS_VERDICT && words != WORDS_STATE) {
         fputs(actions[words], stdout);

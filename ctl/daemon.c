@@ -20,7 +20,8 @@
 #define ANSWER_MAX ((size_t)256 << 20)
 #define LINE_MAX_OCTETS ((size_t)1 << 20)
 
-/* The daemon sends a follower an octet every 15 s at least; silence four times as long is its end. */
+/* The daemon sends a follower an octet every 15 s at least; silence four times as long is its end.
+ */
 #define SILENCE_SECONDS 60
 
 struct octets {

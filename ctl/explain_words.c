@@ -49,8 +49,7 @@ static const struct verdict_words verdicts[] = {
      "FROM. "
      "SIZE is an estimate, so this alone is no fault of the transfer.",
      "Nothing is urgent. A SIZE that is far too small defeats the server's check for free space."},
-    {"refused",
-     "The transfer broke a limit that this server sets for BDAT (see the evidence).",
+    {"refused", "The transfer broke a limit that this server sets for BDAT (see the evidence).",
      "Keep to the limit. If the mail is legitimate, the server's administrator can raise it: "
      "limits in bdat-milter.conf."},
     {"stalled",
@@ -109,8 +108,9 @@ static const struct {
       "Send smaller chunks. If the mail is legitimate, the server's administrator can raise "
       "limits.max_chunk in bdat-milter.conf."}},
     {"min_chunk",
-     {"refused", "A chunk was smaller than this server takes (limits.min_chunk; the last chunk may "
-                 "be).",
+     {"refused",
+      "A chunk was smaller than this server takes (limits.min_chunk; the last chunk may "
+      "be).",
       "Send larger chunks. If the mail is legitimate, the server's administrator can lower "
       "limits.min_chunk in bdat-milter.conf."}},
     {"max_message",
@@ -118,8 +118,9 @@ static const struct {
       "Send a smaller message. If the mail is legitimate, the server's administrator can raise "
       "limits.max_message in bdat-milter.conf."}},
     {"binarymime",
-     {"refused", "The client said BODY=BINARYMIME, which this server does not offer: it could not "
-                 "keep such a message as it is.",
+     {"refused",
+      "The client said BODY=BINARYMIME, which this server does not offer: it could not "
+      "keep such a message as it is.",
       "The sending software may use BINARYMIME only where it stands in the EHLO reply (RFC 3030, "
       "section 3); elsewhere it must convert the message, to base64 for example. Update it, or "
       "switch BINARYMIME off in it; CHUNKING may stay."}},

@@ -228,8 +228,7 @@ enum exit_code run_config(const struct ctl *ctl, const struct invocation *invoca
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     size_t index;
     const json_t *option;
-    json_array_foreach(json_object_get(answer, "options"), index, option)
-        add_option(table, option);
+    json_array_foreach(json_object_get(answer, "options"), index, option) add_option(table, option);
     if (table_rows(table) == 0)
         puts("The configuration file sets nothing; every option has its default.");
     else

@@ -118,13 +118,13 @@ static char *strikes_text(const char *network, const json_t *client,
         return text;
     if (threshold == NULL || rules->window == NULL)
         return text_join(text, text_copy(" More of them (suppression.threshold) withhold it for a "
-                                    "while."));
-    return text_join(text,
-                text_format(" %s of them within %s withhold it for a while%s.", threshold,
-                            rules->window,
-                            proven ? " (it has had a clean BDAT transfer in that time, or fewer "
-                                     "would do)"
-                                   : ""));
+                                         "while."));
+    return text_join(
+        text,
+        text_format(" %s of them within %s withhold it for a while%s.", threshold, rules->window,
+                    proven ? " (it has had a clean BDAT transfer in that time, or fewer "
+                             "would do)"
+                           : ""));
 }
 
 static char *offered_text(const char *network, const json_t *client,
@@ -165,18 +165,22 @@ char *outlook_text(const char *network, const json_t *client, const char *verdic
     char *text = client == NULL ? text_format("Nothing stands against %s.", network)
                                 : state_text(network, client, deaf, rules);
     if (outlook_blames_path(client))
-        text = text_join(text, text_copy(" Its mail failed with DATA as well as with BDAT, so BDAT is "
-                                    "not the cause: something in the path is (MTU, firewall), and "
-                                    "withholding CHUNKING would not help."));
+        text = text_join(text,
+                         text_copy(" Its mail failed with DATA as well as with BDAT, so BDAT is "
+                                   "not the cause: something in the path is (MTU, firewall), and "
+                                   "withholding CHUNKING would not help."));
     if (json_get_bool(client, "needs_chunking"))
-        text = text_join(text, text_copy(" It sends messages with bare LFs, which only BDAT can carry: "
-                                    "without CHUNKING it would bounce them, so it is never "
-                                    "withheld automatically."));
+        text = text_join(text,
+                         text_copy(" It sends messages with bare LFs, which only BDAT can carry: "
+                                   "without CHUNKING it would bounce them, so it is never "
+                                   "withheld automatically."));
     if (rules->spares_all)
-        text = text_join(text, text_copy(" Nothing is withheld from anybody: suppression.enabled is "
-                                    "false."));
+        text =
+            text_join(text, text_copy(" Nothing is withheld from anybody: suppression.enabled is "
+                                      "false."));
     if (rules->observes)
-        text = text_join(text, text_copy(" The daemon only observes (mode = \"observe\"): it answers "
-                                    "and withholds nothing."));
+        text =
+            text_join(text, text_copy(" The daemon only observes (mode = \"observe\"): it answers "
+                                      "and withholds nothing."));
     return text;
 }

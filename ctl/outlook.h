@@ -11,8 +11,8 @@
 
 /* What of the daemon's configuration bears on it. */
 struct outlook_rules {
-    bool observes;       /* mode = "observe" */
-    bool spares_all;     /* suppression.enabled = false */
+    bool observes;                                     /* mode = "observe" */
+    bool spares_all;                                   /* suppression.enabled = false */
     const char *threshold, *proven_threshold, *window; /* as in the file, without quotes; NULL = not
                                                           known */
 };
@@ -24,8 +24,8 @@ struct outlook_rules outlook_rules(json_t *config);
 /* True for a client whose mail fails with DATA as well as with BDAT. */
 bool outlook_blames_path(const json_t *client);
 
-/* The text; the caller frees. `network` is how the client is called, `client` the daemon's object of
- * it or NULL, `verdict` that of the transfer at hand or "". */
+/* The text; the caller frees. `network` is how the client is called, `client` the daemon's object
+ * of it or NULL, `verdict` that of the transfer at hand or "". */
 char *outlook_text(const char *network, const json_t *client, const char *verdict,
                    const struct outlook_rules *rules);
 

@@ -79,12 +79,12 @@ static char *chunk_list(const json_t *transfer)
         if (index == CHUNKS_SHOWN)
             break;
         list = text_join(list, text_format("%sBDAT %lld%s", index ? ", " : "",
-                                      (long long)json_integer_value(chunk),
-                                      last && index + 1 == count ? " LAST" : ""));
+                                           (long long)json_integer_value(chunk),
+                                           last && index + 1 == count ? " LAST" : ""));
     }
     if (count > CHUNKS_SHOWN)
         list = text_join(list, text_format(" and %zu more%s", count - CHUNKS_SHOWN,
-                                      last ? ", the last one marked LAST" : ""));
+                                           last ? ", the last one marked LAST" : ""));
     return list;
 }
 
@@ -99,8 +99,10 @@ static void tell_declared(json_t *story, const json_t *transfer)
     size_t count = (size_t)json_get_number(transfer, "chunk_count", 0);
     if (is_data(transfer)) {
         char *size = octets(transfer, "declared");
-        tell(story, "Declared", text_format("It announced %s by SIZE at MAIL, and sent the message "
-                                            "by DATA.", size));
+        tell(story, "Declared",
+             text_format("It announced %s by SIZE at MAIL, and sent the message "
+                         "by DATA.",
+                         size));
         free(size);
         return;
     }
@@ -115,10 +117,12 @@ static void tell_declared(json_t *story, const json_t *transfer)
     free(total);
     free(chunks);
     if (!json_get_bool(transfer, "last"))
-        text = text_join(text, text_copy(" No chunk was marked LAST, so the message was not complete."));
+        text = text_join(text,
+                         text_copy(" No chunk was marked LAST, so the message was not complete."));
     if (json_has_number(transfer, "size_declared")) {
         char *size = octets(transfer, "size_declared");
-        text = text_join(text, text_format(" At MAIL FROM it had announced a size of about %s.", size));
+        text = text_join(text,
+                         text_format(" At MAIL FROM it had announced a size of about %s.", size));
         free(size);
     }
     tell(story, "Declared", text);
@@ -138,8 +142,9 @@ static char *drift_text(const json_t *transfer)
 static void tell_arrived(json_t *story, const json_t *transfer)
 {
     if (strcmp(json_get_text(transfer, "verdict"), "not_offered") == 0) {
-        tell(story, "Arrived", text_copy("Nobody counted the octets behind it: the mail server "
-                                         "does not take BDAT from this client."));
+        tell(story, "Arrived",
+             text_copy("Nobody counted the octets behind it: the mail server "
+                       "does not take BDAT from this client."));
         return;
     }
     if (!json_has_number(transfer, "received")) {
@@ -154,8 +159,9 @@ static void tell_arrived(json_t *story, const json_t *transfer)
         return;
     }
     char *received = octets(transfer, "received");
-    char *text = text_join(text_format("%s counted %s", is_data(transfer) ? "bdat-milter" : "Postfix",
-                                  received), drift_text(transfer));
+    char *text = text_join(
+        text_format("%s counted %s", is_data(transfer) ? "bdat-milter" : "Postfix", received),
+        drift_text(transfer));
     free(received);
     if (json_has_number(transfer, "body")) {
         char *body = octets(transfer, "body");
@@ -173,8 +179,9 @@ static void tell_followed(json_t *story, const json_t *transfer)
         text = text_join(text, text_format("The next thing the client sent was: \"%s\".", line));
     if (json_get_number(transfer, "since_last_bdat_ms", 0) >= 1000) {
         char *time = text_duration(json_get_number(transfer, "since_last_bdat_ms", 0) / 1000);
-        text = text_join(text, text_format("%sBetween the last BDAT and the end of the matter lay %s.",
-                                      *text ? " " : "", time));
+        text =
+            text_join(text, text_format("%sBetween the last BDAT and the end of the matter lay %s.",
+                                        *text ? " " : "", time));
         free(time);
     }
     if (*text != '\0')
@@ -263,8 +270,8 @@ static char *count_verdicts(const json_t *transfers)
     const char *name;
     const json_t *count;
     json_object_foreach(counts, name, count) text =
-        text_join(text, text_format("%s%lld %s", *text ? ", " : "", (long long)json_integer_value(count),
-                               name));
+        text_join(text, text_format("%s%lld %s", *text ? ", " : "",
+                                    (long long)json_integer_value(count), name));
     json_decref(counts);
     return text;
 }
@@ -297,8 +304,8 @@ static void tell_history(json_t *story, const json_t *client, const json_t *tran
         text = text_join(text, text_format(" Noted: %s.", reason));
     char *counts = count_verdicts(transfers);
     if (*counts != '\0')
-        text = text_join(text,
-                         text_format("%sRemembered transfers: %s.", *text ? " " : "", counts));
+        text =
+            text_join(text, text_format("%sRemembered transfers: %s.", *text ? " " : "", counts));
     free(counts);
     tell(story, "So far", text);
 }

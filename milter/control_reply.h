@@ -11,8 +11,8 @@
 
 struct evhttp_request;
 
-/* An answer to HEAD is that of GET without its content (RFC 9110, 9.3.2). libevent would send it all
- * the same; the functions here do not. */
+/* An answer to HEAD is that of GET without its content (RFC 9110, 9.3.2). libevent would send it
+ * all the same; the functions here do not. */
 bool control_is_head(struct evhttp_request *request);
 
 /* Answers HEAD where nobody has counted the octets that GET would bring. */

@@ -13,8 +13,7 @@ char *log_field_text(const char *text, char *field, size_t size)
     return field;
 }
 
-char *log_field_client(const char *name, const struct address *address,
-                       char field[LOG_CLIENT_SIZE])
+char *log_field_client(const char *name, const struct address *address, char field[LOG_CLIENT_SIZE])
 {
     char shown[TRANSFER_NAME_SIZE], numbers[NETWORK_TEXT_SIZE] = "unknown";
 

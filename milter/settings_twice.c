@@ -26,11 +26,11 @@ struct scan {
     struct key *keys;
     size_t key_count;
     size_t key_room;
-    size_t groups;                /* numbers given so far */
-    size_t path[DEPTH_MAX];       /* the groups that are open */
-    struct key names[DEPTH_MAX];  /* the key before each of them */
+    size_t groups;               /* numbers given so far */
+    size_t path[DEPTH_MAX];      /* the groups that are open */
+    struct key names[DEPTH_MAX]; /* the key before each of them */
     size_t depth;
-    struct key latest;            /* the last key, which names the group that may follow */
+    struct key latest; /* the last key, which names the group that may follow */
 };
 
 static void skip(struct scan *scan, size_t octets)

@@ -99,6 +99,17 @@ is(ctl(@socket, 'clients', '203.0.113.7')->{code}, 1, 'an unknown client: exit 1
 is(ctl(@socket, 'explain', '203.0.113.7')->{code}, 1, 'nothing to explain: exit 1');
 is(ctl(@socket, 'clients', 'nonsense')->{code},    1, 'no address: exit 1');
 
+# One strike: how many more it takes is told as the configuration has it.
+my $struck = $stage->client(from => next_client());
+my $dotted = new_message(body => "text\r\n.\r\n");
+$struck->envelope($dotted->{sender});
+like($struck->bdat($dotted->{content}, last => 1), qr/^250 /, 'a message with a dot is taken');
+$struck->quit;
+$daemon->transfer($dotted->{sender});
+$daemon->expect_log(qr/verdict=dot_stuffed/);
+soon(qr/has\s+1\s+strike\.\s+2\s+of\s+them\s+within\s+1h\s+withhold\s+it/, 'explain', $struck->from);
+like($daemon->log_text, qr/client \Q@{[$struck->from]}\E: 1 strike \(last verdict dot_stuffed\)$/m, 'the log: one strike');
+
 subtest 'suppress and release' => sub {
     shows(['suppress', $address, '--for', '2h', '--reason', 'asked by phone'], 0, 'suppress',
         qr/^\Q$address\E +suppressed .*asked by phone$/m);

@@ -54,8 +54,8 @@ static void test_lines(void **state)
         change.record.strikes = rows[i].strikes;
         change.record.last_verdict = VERDICT_LOST;
         change.record.until = 1795407309;
-        assert_int_equal(
-            network_parse("192.0.2.1", &change.record.client, error, sizeof(error)), 0);
+        assert_int_equal(network_parse("192.0.2.1", &change.record.client, error, sizeof(error)),
+                         0);
         client_news_log(&log, &change);
         assert_string_equal(log.text, rows[i].want);
         assert_int_equal(log.level, rows[i].level);

@@ -90,7 +90,8 @@ static void test_story_of_a_transfer(void **state)
         "again\",\"followed_by\":\"QUIT\","
         "\"since_last_bdat_ms\":null}");
     json_t *client = parse("{\"client\":\"192.0.2.1\",\"state\":\"probation\",\"strikes\":1}");
-    char *text = tell(story_of_transfer(transfer, client, &(struct outlook_rules){.observes = true}));
+    char *text =
+        tell(story_of_transfer(transfer, client, &(struct outlook_rules){.observes = true}));
     assert_says(text, "client mx.example[192.0.2.1], which calls itself mx?[31m, began a message, "
                       "queue id 4XY from <a@example.com> to 2 recipients");
     assert_says(text, "2 chunks with 128 octets in all: BDAT 100, BDAT 28 LAST.");
@@ -189,11 +190,12 @@ static void test_outlooks(void **state)
          "which has 1 strike. 2 of them within 1h withhold it", "clean"},
         {"{\"state\":\"offered\",\"strikes\":3,\"proven\":true}", "lost", &usual,
          "has 3 strikes. 6 of them within 1h withhold it for a while (it has had a clean", "2 of"},
-        {"{\"state\":\"offered\",\"strikes\":1}", "lost", &unknown, "suppression.threshold", "null"},
+        {"{\"state\":\"offered\",\"strikes\":1}", "lost", &unknown, "suppression.threshold",
+         "null"},
         {"{\"state\":\"offered\",\"strikes\":1}", "lost", &disabled,
          "Nothing is withheld from anybody: suppression.enabled is false.", "within"},
-        {"{\"state\":\"offered\",\"strikes\":3,\"needs_chunking\":true}", "lost", &usual, "bare LFs",
-         "within"},
+        {"{\"state\":\"offered\",\"strikes\":3,\"needs_chunking\":true}", "lost", &usual,
+         "bare LFs", "within"},
         {"{\"state\":\"path_trouble\",\"strikes\":0,\"path_trouble\":true}", "stalled", &usual,
          "CHUNKING is offered to N. Its mail failed with DATA as well", "nothing stands"},
         {"{\"state\":\"suppressed\",\"last_verdict\":\"stalled\"}", "stalled", &usual,
@@ -202,8 +204,7 @@ static void test_outlooks(void **state)
          "as long as it does so its mail does not arrive", "mail arrives"},
         {"{\"state\":\"suppressed\",\"last_verdict\":\"stalled\"}", "not_offered", &usual,
          "bdatctl release N offers", "mail arrives"},
-        {"{\"state\":\"pinned_never\"}", "not_offered", &usual, "remove the rule",
-         "goes by DATA"},
+        {"{\"state\":\"pinned_never\"}", "not_offered", &usual, "remove the rule", "goes by DATA"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *client = parse(rows[i].client);
@@ -218,11 +219,10 @@ static void test_outlooks(void **state)
 static void test_rules_of_the_daemon(void **state)
 {
     (void)state;
-    json_t *config =
-        parse("{\"options\":[{\"name\":\"mode\",\"value\":\"\\\"observe\\\"\"},"
-              "{\"name\":\"suppression.threshold\",\"value\":\"2\"},"
-              "{\"name\":\"suppression.enabled\",\"value\":\"true\"},"
-              "{\"name\":\"suppression.window\",\"value\":\"\\\"1h\\\"\"}]}");
+    json_t *config = parse("{\"options\":[{\"name\":\"mode\",\"value\":\"\\\"observe\\\"\"},"
+                           "{\"name\":\"suppression.threshold\",\"value\":\"2\"},"
+                           "{\"name\":\"suppression.enabled\",\"value\":\"true\"},"
+                           "{\"name\":\"suppression.window\",\"value\":\"\\\"1h\\\"\"}]}");
     struct outlook_rules rules = outlook_rules(config);
     assert_true(rules.observes);
     assert_false(rules.spares_all);

@@ -104,10 +104,11 @@ static void test_no_field_is_forged(void **state)
     strcpy(record.transfer.helo, "a>b verdict=match\taction=<accept> x");
     strcpy(record.transfer.client_name, "mx> verdict=match");
     recorder_add(bench->recorder, &record);
-    assert_string_equal(bench->log.last,
-                        "Q1: client=mx??verdict=match[unknown] "
-                        "helo=<a?b?verdict=match?action=?accept??x> mode=bdat chunks=2 declared=100 "
-                        "received=102 drift=2 verdict=truncated action=accept");
+    assert_string_equal(
+        bench->log.last,
+        "Q1: client=mx??verdict=match[unknown] "
+        "helo=<a?b?verdict=match?action=?accept??x> mode=bdat chunks=2 declared=100 "
+        "received=102 drift=2 verdict=truncated action=accept");
     assert_string_equal(recorder_at(bench->recorder, 0)->transfer.helo,
                         "a>b verdict=match\taction=<accept> x");
     memset(record.transfer.helo, '>', sizeof(record.transfer.helo) - 1);
