@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ctl/actions.h"
+#include "ctl/terminal.h"
 #include "ctl/text.h"
 #include "ctl/top_view.h"
 
@@ -71,13 +72,9 @@ static void take_interrupt_as_key(void)
     tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
 }
 
-/* False if curses does not know this terminal. */
-static bool prepare_screen(const struct ctl *ctl)
+static void prepare_screen(const struct ctl *ctl)
 {
-    SCREEN *screen = newterm(NULL, stdout, stdin);
-    if (screen == NULL)
-        return false;
-    set_term(screen);
+    initscr();
     cbreak();
     take_interrupt_as_key();
     noecho();
@@ -85,13 +82,12 @@ static bool prepare_screen(const struct ctl *ctl)
     keypad(stdscr, TRUE);
     set_escdelay(25);
     if (!ctl->colour || !has_colors())
-        return true;
+        return;
     start_color();
     use_default_colors();
     init_pair(TONE_GOOD, COLOR_GREEN, -1);
     init_pair(TONE_WARN, COLOR_YELLOW, -1);
     init_pair(TONE_BAD, COLOR_RED, -1);
-    return true;
 }
 
 static int screen_attribute(const struct ctl *ctl, enum tone tone)
@@ -147,9 +143,8 @@ static bool wait_for_key(const struct ctl *ctl, const struct top_look *before,
 
 static enum exit_code run_screen(const struct ctl *ctl, long delay)
 {
-    if (!prepare_screen(ctl))
-        return print_once(ctl, delay);
     struct top_look before = {0}, now = look_at(ctl);
+    prepare_screen(ctl);
     for (;;) {
         draw(ctl, &before, &now, delay);
         if (wait_for_key(ctl, &before, &now, delay))
@@ -177,9 +172,6 @@ enum exit_code run_top(const struct ctl *ctl, const struct invocation *invocatio
     if (code != EXIT_DONE)
         return code;
     json_decref(status);
-    const char *terminal = getenv("TERM");
-    bool screen = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && terminal != NULL &&
-                  strcmp(terminal, "dumb") != 0 && !ctl->json &&
-                  invocation_value(invocation, "once") == NULL;
+    bool screen = !ctl->json && invocation_value(invocation, "once") == NULL && terminal_can_draw();
     return screen ? run_screen(ctl, delay) : print_once(ctl, delay);
 }
