@@ -195,6 +195,8 @@ static bool copy_line(struct reader *reader, struct input *input, const char *p,
         } else if (is_digit(*p) || ((*p == '-' || *p == '+') && p + 1 < end && is_digit(p[1]))) {
             if (!copy_number(reader, input, &p, end))
                 return false;
+        } else if (*p == '@') { /* libconfig would open the file itself, and exit on a folder */
+            return refuse(reader, input, "@include must stand alone on its line");
         } else if (*p == '\0') {
             return refuse(reader, input, "a NUL octet; is this a configuration file?");
         } else {

@@ -257,6 +257,8 @@ static const struct refusal refusals[] = {
     {"\n@include \"x\"\n", "f:2: @include is not possible here"},
     {"@include x\n", "f:1: @include wants a file name in quotes"},
     {"@include \"\"\n", "f:1: @include wants a file name in quotes"},
+    {"/* c\n */ @include \"/\"\n", "f:2: @include must stand alone on its line"},
+    {"mode = \"observe\"; @include \"/\"\n", "f:1: @include must stand alone on its line"},
     {"@include \"x\" mode = \"observe\";\n", "f:1: @include must stand alone on its line"},
 };
 
