@@ -8,6 +8,7 @@
 #define GUARD_BDAT_NEEDS_MAIL "BDAT guard: needs MAIL first"
 #define GUARD_BDAT_MAX_CHUNKS "BDAT guard: more than limits.max_chunks"
 #define GUARD_BDAT_MAX_MESSAGE "BDAT guard: more than limits.max_message"
+#define GUARD_BDAT_IN_VAIN "BDAT guard: too many octets in refused transfers"
 
 static const char *const state_names[CONVERSATION_STATES] = {
     [CONVERSATION_CONNECTED] = "connected", [CONVERSATION_GREETED] = "greeted",
@@ -24,8 +25,10 @@ static const char *const mode_names[SESSION_MODES] = {
 };
 
 /* How often a session may declare max_message in transfers that are refused or given up: a
- * refused message must not cost the sound one behind it, an endless row of them must. */
+ * refused message must not cost the sound one behind it, an endless row of them must. Without a
+ * max_message it is 1 GiB each time. */
 #define IN_VAIN_FACTOR 10
+#define IN_VAIN_UNIT ((uint64_t)1 << 30)
 
 /* Everything a step needs, so that the steps have few arguments. */
 struct step {
@@ -92,14 +95,19 @@ static bool was_in_vain(enum verdict verdict)
            verdict == VERDICT_REFUSED;
 }
 
-/* A transfer counts as max_message at most: one that was far too large must not cost the sound ones
+static uint64_t in_vain_unit(const struct conversation_rules *rules)
+{
+    return rules->max_message > 0 ? rules->max_message : IN_VAIN_UNIT;
+}
+
+/* A transfer counts as one unit at most: one that was far too large must not cost the sound ones
  * behind it. */
 static void count_in_vain(struct conversation *conversation,
                           const struct conversation_rules *rules)
 {
     uint64_t octets = conversation->transfer.declared;
-    if (rules->max_message > 0 && octets > rules->max_message)
-        octets = rules->max_message;
+    if (octets > in_vain_unit(rules))
+        octets = in_vain_unit(rules);
     conversation->declared_in_vain = add_saturated(conversation->declared_in_vain, octets);
 }
 
@@ -212,9 +220,8 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
         return GUARD_BDAT_MAX_CHUNKS;
     if ((broken & EVIDENCE_MAX_MESSAGE) && conversation->transfer.chunk_count > 0)
         return GUARD_BDAT_MAX_MESSAGE;
-    if (rules->max_message > 0 &&
-        conversation->declared_in_vain / IN_VAIN_FACTOR > rules->max_message)
-        return GUARD_BDAT_MAX_MESSAGE;
+    if (conversation->declared_in_vain / IN_VAIN_FACTOR > in_vain_unit(rules))
+        return GUARD_BDAT_IN_VAIN;
     return NULL;
 }
 

@@ -813,6 +813,36 @@ static void test_octets_in_vain(void **state)
     assert_string_equal(play.outcome, "match*");
 }
 
+/* The same without max_message: after 10 GiB, of which each transfer is 1 GiB at most. */
+static void test_octets_in_vain_without_a_limit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script;
+        int rounds; /* that pass */
+    } cases[] = {
+        {MAIL "> BDAT 200000000\nadmit Q1\n> RSET\n", 54},
+        {MAIL "> BDAT 900000000000 LAST\n> RSET\n", 11},
+        {MAIL "> BDAT 5 LAST\n> RSET\n", 1000},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct play play;
+        start(&play);
+        run(&play, HELLO);
+        int rounds = 0;
+        while (rounds < 1000 && strstr(play.outcome, "guard") == NULL) {
+            play.outcome[0] = '\0';
+            run(&play, cases[i].script);
+            rounds += strstr(play.outcome, "guard") == NULL;
+        }
+        assert_int_equal(rounds, cases[i].rounds);
+        run(&play, "end\n" HELLO);
+        play.outcome[0] = '\0';
+        run(&play, MAIL SENT "> QUIT");
+        assert_string_equal(play.outcome, "match*");
+    }
+}
+
 /* A long session of messages that were taken, or that nobody could judge, meets no guard. */
 static void test_octets_taken_are_not_in_vain(void **state)
 {
@@ -1080,6 +1110,7 @@ int main(void)
         cmocka_unit_test(test_each_end_of_data_is_told),
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_octets_in_vain),
+        cmocka_unit_test(test_octets_in_vain_without_a_limit),
         cmocka_unit_test(test_octets_taken_are_not_in_vain),
         cmocka_unit_test(test_the_ledger),
         cmocka_unit_test(test_two_messages_do_not_mix),
