@@ -50,16 +50,30 @@ static void warn(struct attachment *attachment, const char *queue_id, const char
 void attachment_take_unjoined(struct attachment *attachment, const char *queue_id, int64_t now_ms,
                               struct log *log)
 {
-    char *slot = attachment->unjoined[attachment->unjoined_next++ % ATTACHMENT_UNJOINED_KEPT];
-    snprintf(slot, TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
+    struct unjoined_message *slot =
+        &attachment->unjoined[attachment->unjoined_messages++ % ATTACHMENT_UNJOINED_KEPT];
+    slot->open = true;
+    snprintf(slot->queue_id, sizeof(slot->queue_id), "%s", queue_id);
     warn(attachment, queue_id, explain_unjoined(attachment), now_ms, log);
 }
 
 bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id)
 {
-    for (unsigned i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++)
-        if (strcmp(attachment->unjoined[i], queue_id) == 0)
+    for (size_t i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++)
+        if (attachment->unjoined[i].open && strcmp(attachment->unjoined[i].queue_id, queue_id) == 0)
             return true;
+    return false;
+}
+
+bool attachment_claim_unjoined(struct attachment *attachment, const char *queue_id)
+{
+    for (size_t i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++) {
+        struct unjoined_message *message = &attachment->unjoined[i];
+        if (message->open && (queue_id[0] == '\0' || strcmp(message->queue_id, queue_id) == 0)) {
+            message->open = false;
+            return true;
+        }
+    }
     return false;
 }
 

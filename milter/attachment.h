@@ -13,8 +13,14 @@
 #include "milter/log.h"
 #include "milter/transfer.h"
 
-/* Queue ids of unjoined messages that are remembered, so that each is counted once. */
-#define ATTACHMENT_UNJOINED_KEPT 16
+/* Unjoined messages that are remembered, so that each is counted once; of the order of the smtpd
+ * processes of a server. */
+#define ATTACHMENT_UNJOINED_KEPT 128
+
+struct unjoined_message {
+    bool open;
+    char queue_id[TRANSFER_QUEUE_ID_SIZE]; /* may be "" */
+};
 
 struct attachment {
     uint64_t commands;        /* command lookups */
@@ -23,8 +29,8 @@ struct attachment {
     uint64_t strangers;       /* peers without a usable pid */
     int64_t next_warning_ms;  /* when the next unverified message is worth a warning */
     const char *hint;         /* what the last warning said */
-    char unjoined[ATTACHMENT_UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
-    unsigned unjoined_next;
+    uint64_t unjoined_messages;
+    struct unjoined_message unjoined[ATTACHMENT_UNJOINED_KEPT]; /* a ring of the last ones */
 };
 
 /* A message that milter or policy service saw and whose session nobody knows; `queue_id` may be "".
@@ -34,6 +40,10 @@ void attachment_take_unjoined(struct attachment *attachment, const char *queue_i
 
 /* True if that message was noted lately by attachment_take_unjoined(). */
 bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id);
+
+/* The same, and it is forgotten. Where the policy service told no queue id, so that it is "", any
+ * message may be it. */
+bool attachment_claim_unjoined(struct attachment *attachment, const char *queue_id);
 
 /* A BDAT transfer that came to its end unverified. */
 void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,

@@ -80,8 +80,7 @@ void conversation_begin(struct conversation *conversation, const struct address 
     conversation->transfer.id = id;
     conversation->since_wall_ms = now_wall_ms;
     conversation->offered = offered;
-    conversation->whole = client != NULL;
-    conversation->has_client = client != NULL;
+    conversation->announced = conversation->whole = conversation->has_client = client != NULL;
     if (client != NULL)
         conversation->client = *client;
     reset_message(conversation);
@@ -312,6 +311,8 @@ static void take_hello(struct step *step)
         return; /* Postfix answers 501 and stays where it was */
     transfer_copy_printable(conversation->helo, sizeof(conversation->helo),
                             step->command->argument.text, step->command->argument.length);
+    if (!conversation->announced)
+        conversation->has_client = false; /* it may be the next one already */
     reset_message(conversation);
     set_state(conversation, CONVERSATION_GREETED);
 }
@@ -443,9 +444,6 @@ static void take_command(struct step *step)
     case SMTP_VERB_RSET:
         take_rset(step);
         break;
-    case SMTP_VERB_XCLIENT:
-        conversation->proxied = true;
-        break;
     case SMTP_VERB_QUIT:
         set_state(conversation, CONVERSATION_ENDED);
         break;
@@ -480,21 +478,26 @@ unsigned conversation_broken_limits(const struct conversation *conversation)
     return conversation->transfer.evidence & EVIDENCE_OF_LIMITS;
 }
 
-void conversation_admit(struct conversation *conversation, const char *queue_id,
-                        const char *client_name, const struct address *client)
+void conversation_identify(struct conversation *conversation, const char *queue_id,
+                           const char *client_name, const struct address *client)
+{
+    struct transfer *transfer = &conversation->transfer;
+    transfer_copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id,
+                            strlen(queue_id));
+    transfer_copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
+                            strlen(client_name));
+    if (client == NULL)
+        return;
+    conversation->client = transfer->client = *client;
+    conversation->has_client = transfer->has_client = true;
+}
+
+void conversation_admit(struct conversation *conversation)
 {
     struct transfer *transfer = &conversation->transfer;
     transfer->admitted = true;
     if (!conversation->has_envelope)
         transfer->whole = false; /* Postfix knows of a MAIL that we did not see */
-    transfer_copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id,
-                            strlen(queue_id));
-    transfer_copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
-                            strlen(client_name));
-    if (client == NULL || (conversation->has_client && !conversation->proxied))
-        return;
-    conversation->client = transfer->client = *client;
-    conversation->has_client = transfer->has_client = true;
 }
 
 void conversation_refuse(struct conversation *conversation,
