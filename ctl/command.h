@@ -12,6 +12,9 @@
 
 #define OPTIONS_MAX 8
 
+/* The daemon's control socket unless -s names another. */
+#define COMMAND_DEFAULT_SOCKET "/run/bdat-milter/control.sock"
+
 /* What a shell may offer for an argument or an option's value. */
 enum words {
     WORDS_NONE,
