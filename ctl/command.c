@@ -7,6 +7,7 @@
 
 #include "ctl/actions.h"
 #include "ctl/text.h"
+#include "ctl/value.h"
 
 #define DEFAULT_TIMEOUT 10
 
@@ -207,6 +208,15 @@ bool command_is_time(const char *text)
     if (digits == 0 || digits > 9)
         return false;
     return text[digits] == '\0' || (strchr("smhdw", text[digits]) && text[digits + 1] == '\0');
+}
+
+char *command_line_of(const struct ctl *ctl, const char *words)
+{
+    bool own = strcmp(ctl->socket, COMMAND_DEFAULT_SOCKET) == 0;
+    char *socket = own ? NULL : value_quote_for_shell(ctl->socket);
+    char *line = text_format("bdatctl%s%s %s", own ? "" : " -s ", own ? "" : socket, words);
+    free(socket);
+    return line;
 }
 
 static void suggest_command(const char *name)

@@ -77,6 +77,9 @@ enum exit_code command_parse(int argc, const char *const *argv, struct command_l
 void command_print_overview(FILE *out);
 void command_print_usage(const struct command *command, FILE *out);
 
+/* "bdatctl [-s SOCKET] WORDS" as it must be written to reach the same daemon; the caller frees. */
+char *command_line_of(const struct ctl *ctl, const char *words);
+
 /* A time as Postfix writes it: digits and an optional suffix of s m h d w. */
 bool command_is_time(const char *text);
 

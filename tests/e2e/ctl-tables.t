@@ -176,7 +176,7 @@ subtest 'a new service' => sub {
     my $said = check($folder);
     like(
         $said,
-        qr/^warn +master\.cf: service 2587\/inet has no $_, so its mail is not watched\n +-> bdatctl attach -c \Q$folder\E$/m,
+        qr/^warn +master\.cf: service 2587\/inet has no $_, so its mail is not watched\n +-> bdatctl -s \Q$folder\E\/none attach -c \Q$folder\E -f \Q$folder\E\/bdat\.conf$/m,
         "check names it: $_"
     ) for $FILTER, $MAPS;
     like($said, qr/^ok +master\.cf: $FILTER, 4 services$/m, 'beside those that are right');
@@ -198,7 +198,7 @@ subtest 'maps of the administrator\'s own' => sub {
     postconf($folder, '-e', "$MAPS = cidr:/etc/postfix/new, \$my_maps");
     like(
         check($folder),
-        qr/^warn +master\.cf: service smtp\/inet: its own $MAPS lacks cidr:\/etc\/postfix\/new of main\.cf\n +-> bdatctl attach/m,
+        qr/^warn +master\.cf: service smtp\/inet: its own $MAPS lacks cidr:\/etc\/postfix\/new of main\.cf\n +-> bdatctl \S+ \S+ attach/m,
         'check sees when main.cf has got another'
     );
     attach($folder);
@@ -212,7 +212,7 @@ subtest 'maps of the administrator\'s own' => sub {
     $before = snapshot($folder);
     my $got = attach($folder, '--tables', 'services');
     is($got->{code}, 1, 'an inline table with white space: refused');
-    like($got->{err}, qr/postconf -e 'my_ehlo_maps = …' '$MAPS = \$my_ehlo_maps'/, 'with the way out');
+    like($got->{err}, qr/postconf -c \S+ -e 'my_ehlo_maps = …' '$MAPS = \$my_ehlo_maps'/, 'with the way out');
     is_deeply(snapshot($folder), $before, 'nothing was written');
 
     $folder = configuration("$MAPS = static:dsn\n");
