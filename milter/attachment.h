@@ -16,13 +16,18 @@
 /* Queue ids of unjoined messages that are remembered, so that each is counted once. */
 #define ATTACHMENT_UNJOINED_KEPT 16
 
+#define ATTACHMENT_HINT_SIZE 512
+
 struct attachment {
     uint64_t commands;        /* command lookups */
     uint64_t policy_requests;
     uint64_t policy_joined;   /* policy requests that met their session */
     uint64_t strangers;       /* peers without a usable pid */
     int64_t next_warning_ms;  /* when the next unverified message is worth a warning */
-    const char *hint;         /* what the last warning said */
+    unsigned hinted;          /* unverified messages since the hint began; 0 = there is none */
+    bool hint_needs_verdict;  /* a request that meets its session does not yet disprove it */
+    int64_t hint_until_ms;
+    char hint[ATTACHMENT_HINT_SIZE];
     char unjoined[ATTACHMENT_UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];
     unsigned unjoined_next;
 };
@@ -39,7 +44,15 @@ bool attachment_knows_unjoined(const struct attachment *attachment, const char *
 void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
                                 int64_t now_ms, struct log *log);
 
-/* What is amiss as far as the last hour's messages show; NULL = nothing. Static storage. */
+/* A policy request met the session whose commands were seen: look-ups and requests come together
+ * again, which is what an unjoined message had lacked. */
+void attachment_take_joined(struct attachment *attachment);
+
+/* A BDAT transfer was judged by all it takes: every hook works. */
+void attachment_take_verified(struct attachment *attachment);
+
+/* What is amiss as far as the last hour's messages show, with the last of them; NULL = nothing, or
+ * newer sessions have shown that it is mended. Valid until the next call for this attachment. */
 const char *attachment_hint(const struct attachment *attachment, int64_t now_ms);
 
 #endif

@@ -401,7 +401,7 @@ void sessions_take_policy(struct sessions *sessions, int64_t peer,
     if (session == NULL)
         return;
     if (session->conversation.transfer.mode != TRANSFER_NONE)
-        sessions->attachment.policy_joined++;
+        attachment_take_joined(&sessions->attachment);
     if (request->state == POLICY_STATE_DATA)
         take_begin(sessions, session, request, action, size);
     else if (request->has_size)
@@ -421,6 +421,8 @@ void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
         if (record->verdict == VERDICT_UNVERIFIED)
             count_unverified(sessions, session);
     }
+    if (record->verdict != VERDICT_UNVERIFIED)
+        attachment_take_verified(&sessions->attachment);
     settlement_add(&sessions->options, record);
 }
 
