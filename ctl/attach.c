@@ -169,7 +169,8 @@ static void note_circumstances(struct plan *plan, const struct site *site)
     note_overrides(plan, site);
     if (keywords_have(global, "chunking"))
         plan_note(plan,
-                  SITE_KEYWORDS " = %s takes CHUNKING away from all clients, so there is no BDAT "
+                  SITE_KEYWORDS
+                  " = %s takes CHUNKING away from all clients, so there is no BDAT "
                   "to watch. Once bdat-milter is attached that is not needed: only clients that "
                   "cannot do it lose CHUNKING. Take the word \"chunking\" out with postconf -e.",
                   global);
@@ -332,8 +333,8 @@ static enum exit_code attach(const struct ctl *ctl, const struct site *site, str
     if (!manner->print && (plan->count > 0 || plan->keywords != NULL))
         return set_up(ctl, site, plan, manner);
     char *check = site_command(site, ctl, "check");
-    char *text = text_format("Postfix is attached already; nothing to do. %s says whether it works.",
-                             check);
+    char *text =
+        text_format("Postfix is attached already; nothing to do. %s says whether it works.", check);
     plan_end(plan, ctl, &site->postfix, false, text);
     free(text);
     free(check);

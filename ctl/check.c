@@ -68,11 +68,10 @@ static void report_status(struct report *report, const json_t *status)
                            json_get_text(status, "mode")),
                NULL);
     if (strcmp(json_get_text(status, "mode"), "observe") == 0)
-        report_add(
-            report, LEVEL_NOTE,
-            text_copy("daemon: it only observes: it answers and withholds nothing"),
-            text_format("when you trust it: mode = \"enforce\" in bdat-milter.conf, then %s",
-                        reload));
+        report_add(report, LEVEL_NOTE,
+                   text_copy("daemon: it only observes: it answers and withholds nothing"),
+                   text_format("when you trust it: mode = \"enforce\" in bdat-milter.conf, then %s",
+                               reload));
     if (*outcome != '\0' && strcmp(outcome, "ok") != 0)
         report_add(report, LEVEL_FAIL, text_format("daemon: the latest reload failed: %s", outcome),
                    text_format("mend the file, then: %s", reload));
@@ -92,10 +91,10 @@ static void report_silence(struct report *report)
     const char *path = report->ctl->socket;
     int reason = site_connect(path);
     if (reason == EACCES)
-        report_add(report, LEVEL_FAIL,
-                   text_format("daemon: %s may not be opened by you, so it could not be asked",
-                               path),
-                   text_copy(as_root));
+        report_add(
+            report, LEVEL_FAIL,
+            text_format("daemon: %s may not be opened by you, so it could not be asked", path),
+            text_copy(as_root));
     else if (reason == ENOENT || reason == ENOTDIR)
         report_add(report, LEVEL_FAIL, text_format("daemon: no answer on %s: no such socket", path),
                    text_copy(start));
@@ -104,13 +103,13 @@ static void report_silence(struct report *report)
                    text_format("daemon: no answer on %s: nobody listens there", path),
                    text_copy(start));
     else
-        report_add(report, LEVEL_FAIL,
-                   text_format("daemon: no answer on %s within %ld s: %s", path,
-                               report->ctl->timeout_seconds,
-                               reason != 0 ? strerror(reason)
-                                           : "it takes the connection, and hangs"),
-                   text_copy("journalctl -u bdat-milter says what it did last; systemctl restart "
-                             "bdat-milter"));
+        report_add(
+            report, LEVEL_FAIL,
+            text_format("daemon: no answer on %s within %ld s: %s", path,
+                        report->ctl->timeout_seconds,
+                        reason != 0 ? strerror(reason) : "it takes the connection, and hangs"),
+            text_copy("journalctl -u bdat-milter says what it did last; systemctl restart "
+                      "bdat-milter"));
 }
 
 /* False if the daemon does not answer. */

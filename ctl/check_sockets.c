@@ -20,9 +20,9 @@ struct attempt {
 /* Nothing stands in the user's way, and yet it failed. */
 static void report_unanswered(struct report *report, const struct attempt *attempt)
 {
-    char *what = text_format("socket %s: %s does not answer user %s%s: %s", attempt->name,
-                             attempt->path, attempt->user->name, attempt->view,
-                             strerror(attempt->reason));
+    char *what =
+        text_format("socket %s: %s does not answer user %s%s: %s", attempt->name, attempt->path,
+                    attempt->user->name, attempt->view, strerror(attempt->reason));
     report_add(report, LEVEL_FAIL, what,
                text_copy(attempt->reason == EACCES
                              ? "the mode bits let it in: look for an ACL (getfacl), "

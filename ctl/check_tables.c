@@ -25,13 +25,12 @@ static void check_maps_in_front(struct report *report, const struct site *site,
         if (strncmp(value + item.begin, "static:", 7) != 0)
             continue;
         char *attach = attach_command(report, site);
-        report_add(report, LEVEL_FAIL,
-                   text_format("%s: %.*s in %s answers for every client, so bdat-milter is "
-                               "never asked",
-                               where, (int)(item.end - item.begin), value + item.begin,
-                               hook->parameter),
-                   text_format("move its words to " SITE_KEYWORDS ", remove it, and run %s",
-                               attach));
+        report_add(
+            report, LEVEL_FAIL,
+            text_format("%s: %.*s in %s answers for every client, so bdat-milter is "
+                        "never asked",
+                        where, (int)(item.end - item.begin), value + item.begin, hook->parameter),
+            text_format("move its words to " SITE_KEYWORDS ", remove it, and run %s", attach));
         free(attach);
     }
 }

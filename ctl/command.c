@@ -12,7 +12,8 @@
 #define DEFAULT_TIMEOUT 10
 
 const struct option global_options[] = {
-    {"socket", 's', "SOCKET", WORDS_FILE, "the daemon's control socket (" COMMAND_DEFAULT_SOCKET ")"},
+    {"socket", 's', "SOCKET", WORDS_FILE,
+     "the daemon's control socket (" COMMAND_DEFAULT_SOCKET ")"},
     {"json", 0, NULL, WORDS_NONE, "write the daemon's own JSON"},
     {"timeout", 0, "SECONDS", WORDS_NONE, "how long to wait for an answer (10)"},
     {"help", 'h', NULL, WORDS_NONE, "say what a command takes, and end"},

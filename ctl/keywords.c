@@ -156,9 +156,9 @@ char *keywords_advise(const char *text, const char *keywords)
 {
     config_t config;
     config_init(&config);
-    bool group = text != NULL &&
-                 (has_include(text) || (config_read_string(&config, text) == CONFIG_TRUE &&
-                                        config_lookup(&config, "suppression") != NULL));
+    bool group =
+        text != NULL && (has_include(text) || (config_read_string(&config, text) == CONFIG_TRUE &&
+                                               config_lookup(&config, "suppression") != NULL));
     config_destroy(&config);
     return group ? text_format("in the braces of suppression: keywords = \"%s\";", keywords)
                  : text_format("suppression = { keywords = \"%s\"; };", keywords);

@@ -211,10 +211,10 @@ json_t *plan_changes(const struct plan *plan, const struct postfix *postfix)
     for (size_t i = 0; i < plan->count; i++) {
         const struct change *change = &plan->changes[i];
         char *path = plan_path(postfix, change->file), *command = make_command(postfix, change);
-        json_array_append_new(list, json_pack("{sssssososs}", "file", path, "parameter",
-                                              change->parameter, "before",
-                                              text_or_null(change->before), "after",
-                                              text_or_null(change->after), "command", command));
+        json_array_append_new(list,
+                              json_pack("{sssssososs}", "file", path, "parameter",
+                                        change->parameter, "before", text_or_null(change->before),
+                                        "after", text_or_null(change->after), "command", command));
         free(command);
         free(path);
     }
@@ -246,9 +246,9 @@ void plan_end(const struct plan *plan, const struct ctl *ctl, const struct postf
         puts(text);
         return;
     }
-    json_t *all = json_pack("{sbsbsoss*sO*}", "ok", true, "written", written, "changes",
-                            plan_changes(plan, postfix), "keywords", plan->keywords, "notes",
-                            plan->notes);
+    json_t *all =
+        json_pack("{sbsbsoss*sO*}", "ok", true, "written", written, "changes",
+                  plan_changes(plan, postfix), "keywords", plan->keywords, "notes", plan->notes);
     daemon_print_json(all);
     json_decref(all);
 }

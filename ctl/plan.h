@@ -76,7 +76,8 @@ void plan_note(struct plan *plan, const char *format, ...) __attribute__((format
 void plan_end(const struct plan *plan, const struct ctl *ctl, const struct postfix *postfix,
               bool written, const char *text);
 
-/* Runs them for one file. What was a symbolic link stays one. 0, or -1 after saying what is wrong. */
+/* Runs them for one file. What was a symbolic link stays one. 0, or -1 after saying what is wrong.
+ */
 int plan_write(const struct plan *plan, const struct postfix *postfix, enum plan_file file)
     __attribute__((warn_unused_result));
 

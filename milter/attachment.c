@@ -59,8 +59,7 @@ static void warn(struct attachment *attachment, const char *queue_id, const char
     if (now_ms < attachment->next_warning_ms)
         return;
     attachment->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
-    log_write(log, LOG_LEVEL_WARNING,
-              "%s: verdict=unverified, accepted: %s (said once an hour)",
+    log_write(log, LOG_LEVEL_WARNING, "%s: verdict=unverified, accepted: %s (said once an hour)",
               queue_id[0] != '\0' ? queue_id : "NOQUEUE", why);
 }
 

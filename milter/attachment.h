@@ -19,13 +19,13 @@
 #define ATTACHMENT_HINT_SIZE 512
 
 struct attachment {
-    uint64_t commands;        /* command lookups */
+    uint64_t commands; /* command lookups */
     uint64_t policy_requests;
-    uint64_t policy_joined;   /* policy requests that met their session */
-    uint64_t strangers;       /* peers without a usable pid */
-    int64_t next_warning_ms;  /* when the next unverified message is worth a warning */
-    unsigned hinted;          /* unverified messages since the hint began; 0 = there is none */
-    bool hint_needs_verdict;  /* a request that meets its session does not yet disprove it */
+    uint64_t policy_joined;  /* policy requests that met their session */
+    uint64_t strangers;      /* peers without a usable pid */
+    int64_t next_warning_ms; /* when the next unverified message is worth a warning */
+    unsigned hinted;         /* unverified messages since the hint began; 0 = there is none */
+    bool hint_needs_verdict; /* a request that meets its session does not yet disprove it */
     int64_t hint_until_ms;
     char hint[ATTACHMENT_HINT_SIZE];
     char unjoined[ATTACHMENT_UNJOINED_KEPT][TRANSFER_QUEUE_ID_SIZE];

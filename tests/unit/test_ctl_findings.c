@@ -130,8 +130,9 @@ static void test_overrides(void **state)
          "{ unix:b/p, default_action=DUNNO }, check_client_access pcre:{ {/x/ REJECT y} }' && "
          "postconf -c /etc/p -P 'smtp/inet/smtpd_data_restrictions="
          "$smtp_inet_smtpd_data_restrictions'" RELOAD},
-        {1, FILTER, "", "", "postconf -c /etc/p -P "
-                            "smtp/inet/smtpd_command_filter=socketmap:unix:b/t:command" RELOAD},
+        {1, FILTER, "", "",
+         "postconf -c /etc/p -P "
+         "smtp/inet/smtpd_command_filter=socketmap:unix:b/t:command" RELOAD},
         /* The administrator's own filter is never replaced. */
         {1, FILTER "pcre:/x", "", "pcre:/x", NULL},
     };
@@ -186,10 +187,10 @@ static void test_local_mail(void **state)
         struct site site;
         setup_site(&site, rows[i].raw, rows[i].expanded, "", "");
         char *got = local_mail_mend(&site);
-        char *want = rows[i].want == NULL
-                         ? NULL
-                         : text_format("postconf -c /etc/p -e %s && postfix -c /etc/p reload",
-                                       rows[i].want);
+        char *want =
+            rows[i].want == NULL
+                ? NULL
+                : text_format("postconf -c /etc/p -e %s && postfix -c /etc/p reload", rows[i].want);
         if ((got == NULL) != (want == NULL) || (got != NULL && strcmp(got, want) != 0))
             fail_msg("row %zu: got %s, want %s", i, got, want);
         free(want);
@@ -202,8 +203,8 @@ static void test_discarded_keywords(void **state)
 {
     (void)state;
     struct site site;
-    setup_site(&site, "", SITE_KEYWORDS " = dsn, etrn",
-               "", "smtp/inet/" SITE_KEYWORDS " = vrfy\ninside/unix/" SITE_KEYWORDS " = size");
+    setup_site(&site, "", SITE_KEYWORDS " = dsn, etrn", "",
+               "smtp/inet/" SITE_KEYWORDS " = vrfy\ninside/unix/" SITE_KEYWORDS " = size");
     char *all = site_discarded_keywords(&site);
     assert_string_equal(all, "dsn, etrn vrfy");
     free(all);
