@@ -141,13 +141,16 @@ static bool came_out_right(const char *before, const char *after, const char *ke
     return right;
 }
 
-/* True if libconfig would read another file: a line that begins with the directive. */
+/* True if libconfig might read another file, from wherever we stand: the directive stands anywhere
+ * but in a line that is a comment as a whole. */
 static bool has_include(const char *text)
 {
-    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line + strspn(line, " \t"), "@include", strlen("@include")) == 0)
+    for (const char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n"), blanks = strspn(line, " \t");
+        bool is_comment = line[blanks] == '#' || strncmp(line + blanks, "//", 2) == 0;
+        if (!is_comment && memmem(line, length, "@include", strlen("@include")) != NULL)
             return true;
+        line += length + (line[length] == '\n');
     }
     return false;
 }
@@ -168,7 +171,6 @@ char *keywords_edit(const char *text, const char *keywords)
 {
     config_t config;
     char *edited = NULL;
-    /* libconfig would read included files from wherever we stand. */
     if (strpbrk(keywords, "\"\\\n") != NULL || has_include(text))
         return NULL;
     config_init(&config);
