@@ -119,10 +119,11 @@ static struct filter_connection *get_connection(SMFICTX *ctx)
 }
 
 /*
- * Of Postfix the queue id at DATA, and what shows that smtpd(8) it is. It must not come with later stages: without
- * MAIL events libmilter never clears macros and looks for the latest stage first
- * (smfi_getsymval()), so that the second message of a session would be given the queue id of the
- * first. Sendmail has it at MAIL. The version is what tells them apart.
+ * Of Postfix the queue id at DATA, and beside it what shows that it is smtpd(8) which speaks. The
+ * queue id must not come with later stages: without MAIL events libmilter never clears macros and
+ * looks for the latest stage first (smfi_getsymval()), so that the second message of a session
+ * would be given the queue id of the first. Sendmail has it at MAIL. The version is what tells
+ * them apart.
  */
 static void ask_for_macros(SMFICTX *ctx, enum mta mta)
 {

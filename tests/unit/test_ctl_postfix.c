@@ -276,7 +276,7 @@ static void test_keywords_edit(void **state)
         {"mode = \"observe\";\n \t@include \"other\"\n", NULL},
         {"/* x */ @include \"other\"\n", NULL},
         {"mode = \"observe\"; @include \"other\"", NULL},
-        {"// @include \"x\"", "// @include \"x\"\nsuppression = { keywords = \"k\"; };\n"},
+        {"// @include \"x\"\n", "// @include \"x\"\nsuppression = { keywords = \"k\"; };\n"},
         {"broken = ;", NULL},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
