@@ -7,7 +7,6 @@
 
 #include "ctl/actions.h"
 #include "ctl/text.h"
-#include "ctl/value.h"
 
 #define DEFAULT_TIMEOUT 10
 
@@ -211,15 +210,6 @@ bool command_is_time(const char *text)
     return text[digits] == '\0' || (strchr("smhdw", text[digits]) && text[digits + 1] == '\0');
 }
 
-char *command_line_of(const struct ctl *ctl, const char *words)
-{
-    bool own = strcmp(ctl->socket, COMMAND_DEFAULT_SOCKET) == 0;
-    char *socket = own ? NULL : value_quote_for_shell(ctl->socket);
-    char *line = text_format("bdatctl%s%s %s", own ? "" : " -s ", own ? "" : socket, words);
-    free(socket);
-    return line;
-}
-
 static void suggest_command(const char *name)
 {
     const struct command *nearest = NULL;
@@ -374,6 +364,15 @@ enum exit_code command_parse(int argc, const char *const *argv, struct command_l
             return code;
     }
     return check_complete(line);
+}
+
+char *command_line_of(const struct ctl *ctl, const char *words)
+{
+    bool own = strcmp(ctl->socket, COMMAND_DEFAULT_SOCKET) == 0;
+    char *socket = own ? NULL : value_quote_for_shell(ctl->socket);
+    char *line = text_format("bdatctl%s%s %s", own ? "" : " -s ", own ? "" : socket, words);
+    free(socket);
+    return line;
 }
 
 static void print_options(const struct option *options, FILE *out)

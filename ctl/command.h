@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "ctl/daemon.h"
+#include "ctl/value.h"
 
 #define OPTIONS_MAX 8
 
@@ -73,12 +74,12 @@ struct command_line {
 enum exit_code command_parse(int argc, const char *const *argv, struct command_line *line)
     __attribute__((warn_unused_result));
 
+/* "bdatctl [-s SOCKET] WORDS" as it must be written to reach the same daemon; the caller frees. */
+char *command_line_of(const struct ctl *ctl, const char *words);
+
 /* Writes the overview, or what one command takes. */
 void command_print_overview(FILE *out);
 void command_print_usage(const struct command *command, FILE *out);
-
-/* "bdatctl [-s SOCKET] WORDS" as it must be written to reach the same daemon; the caller frees. */
-char *command_line_of(const struct ctl *ctl, const char *words);
 
 /* A time as Postfix writes it: digits and an optional suffix of s m h d w. */
 bool command_is_time(const char *text);

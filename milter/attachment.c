@@ -43,6 +43,7 @@ static void keep_hint(struct attachment *attachment, const char *queue_id, const
     if (now_ms >= attachment->hint_until_ms)
         attachment->hinted = 0;
     attachment->hint_until_ms = now_ms + WARNING_INTERVAL_MS;
+    attachment->hint_needs_verdict = true;
     if (++attachment->hinted == 1)
         snprintf(attachment->hint, sizeof(attachment->hint),
                  "message %s was accepted unverified: %s", id, why);
@@ -68,9 +69,21 @@ void attachment_take_unjoined(struct attachment *attachment, const char *queue_i
 {
     char *slot = attachment->unjoined[attachment->unjoined_next++ % ATTACHMENT_UNJOINED_KEPT];
     snprintf(slot, TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
-    if (attachment->hinted == 0)
-        attachment->hint_needs_verdict = false;
+    bool needs_verdict = attachment->hinted > 0 && attachment->hint_needs_verdict;
     warn(attachment, queue_id, explain_unjoined(attachment), now_ms, log);
+    attachment->hint_needs_verdict = needs_verdict;
+}
+
+void attachment_take_joined(struct attachment *attachment)
+{
+    attachment->policy_joined++;
+    if (!attachment->hint_needs_verdict)
+        attachment->hinted = 0;
+}
+
+void attachment_take_verified(struct attachment *attachment)
+{
+    attachment->hinted = 0;
 }
 
 bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id)
@@ -84,21 +97,8 @@ bool attachment_knows_unjoined(const struct attachment *attachment, const char *
 void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
                                 int64_t now_ms, struct log *log)
 {
-    attachment->hint_needs_verdict = true;
     warn(attachment, transfer->queue_id,
          transfer->has_received ? no_milter : explain_unjoined(attachment), now_ms, log);
-}
-
-void attachment_take_joined(struct attachment *attachment)
-{
-    attachment->policy_joined++;
-    if (!attachment->hint_needs_verdict)
-        attachment->hinted = 0;
-}
-
-void attachment_take_verified(struct attachment *attachment)
-{
-    attachment->hinted = 0;
 }
 
 const char *attachment_hint(const struct attachment *attachment, int64_t now_ms)

@@ -37,19 +37,19 @@ struct attachment {
 void attachment_take_unjoined(struct attachment *attachment, const char *queue_id, int64_t now_ms,
                               struct log *log);
 
-/* True if that message was noted lately by attachment_take_unjoined(). */
-bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id);
-
-/* A BDAT transfer that came to its end unverified. */
-void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
-                                int64_t now_ms, struct log *log);
-
 /* A policy request met the session whose commands were seen: look-ups and requests come together
  * again, which is what an unjoined message had lacked. */
 void attachment_take_joined(struct attachment *attachment);
 
 /* A BDAT transfer was judged by all it takes: every hook works. */
 void attachment_take_verified(struct attachment *attachment);
+
+/* True if that message was noted lately by attachment_take_unjoined(). */
+bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id);
+
+/* A BDAT transfer that came to its end unverified. */
+void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
+                                int64_t now_ms, struct log *log);
 
 /* What is amiss as far as the last hour's messages show, with the last of them; NULL = nothing, or
  * newer sessions have shown that it is mended. Valid until the next call for this attachment. */

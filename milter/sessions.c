@@ -421,9 +421,9 @@ void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
         if (record->verdict == VERDICT_UNVERIFIED)
             count_unverified(sessions, session);
     }
+    settlement_add(&sessions->options, record);
     if (record->verdict != VERDICT_UNVERIFIED)
         attachment_take_verified(&sessions->attachment);
-    settlement_add(&sessions->options, record);
 }
 
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
