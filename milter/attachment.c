@@ -35,15 +35,32 @@ static const char *explain_unjoined(const struct attachment *attachment)
     return attachment->strangers > 0 ? other_namespace : begun_before;
 }
 
+/* What status and check say: it counts messages until newer sessions show that all is well. */
+static void keep_hint(struct attachment *attachment, const char *queue_id, const char *why,
+                      int64_t now_ms)
+{
+    const char *id = queue_id[0] != '\0' ? queue_id : "NOQUEUE";
+    if (now_ms >= attachment->hint_until_ms)
+        attachment->hinted = 0;
+    attachment->hint_until_ms = now_ms + WARNING_INTERVAL_MS;
+    attachment->hint_needs_verdict = true;
+    if (++attachment->hinted == 1)
+        snprintf(attachment->hint, sizeof(attachment->hint),
+                 "message %s was accepted unverified: %s", id, why);
+    else
+        snprintf(attachment->hint, sizeof(attachment->hint),
+                 "%u messages were accepted unverified, the last of them %s: %s",
+                 attachment->hinted, id, why);
+}
+
 static void warn(struct attachment *attachment, const char *queue_id, const char *why,
                  int64_t now_ms, struct log *log)
 {
+    keep_hint(attachment, queue_id, why, now_ms);
     if (now_ms < attachment->next_warning_ms)
         return;
     attachment->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
-    attachment->hint = why;
-    log_write(log, LOG_LEVEL_WARNING,
-              "%s: verdict=unverified, accepted: %s (said once an hour)",
+    log_write(log, LOG_LEVEL_WARNING, "%s: verdict=unverified, accepted: %s (said once an hour)",
               queue_id[0] != '\0' ? queue_id : "NOQUEUE", why);
 }
 
@@ -54,7 +71,21 @@ void attachment_take_unjoined(struct attachment *attachment, const char *queue_i
         &attachment->unjoined[attachment->unjoined_messages++ % ATTACHMENT_UNJOINED_KEPT];
     slot->open = true;
     snprintf(slot->queue_id, sizeof(slot->queue_id), "%s", queue_id);
+    bool needs_verdict = attachment->hinted > 0 && attachment->hint_needs_verdict;
     warn(attachment, queue_id, explain_unjoined(attachment), now_ms, log);
+    attachment->hint_needs_verdict = needs_verdict;
+}
+
+void attachment_take_joined(struct attachment *attachment)
+{
+    attachment->policy_joined++;
+    if (!attachment->hint_needs_verdict)
+        attachment->hinted = 0;
+}
+
+void attachment_take_verified(struct attachment *attachment)
+{
+    attachment->hinted = 0;
 }
 
 bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id)
@@ -86,5 +117,5 @@ void attachment_take_unverified(struct attachment *attachment, const struct tran
 
 const char *attachment_hint(const struct attachment *attachment, int64_t now_ms)
 {
-    return now_ms < attachment->next_warning_ms ? attachment->hint : NULL;
+    return attachment->hinted > 0 && now_ms < attachment->hint_until_ms ? attachment->hint : NULL;
 }

@@ -430,7 +430,7 @@ void sessions_take_policy(struct sessions *sessions, int64_t peer,
     if (session == NULL)
         return;
     if (session->conversation.transfer.mode != TRANSFER_NONE)
-        sessions->attachment.policy_joined++;
+        attachment_take_joined(&sessions->attachment);
     if (request->state == POLICY_STATE_DATA)
         take_begin(sessions, session, request, action, size);
     else if (request->has_size)
@@ -454,6 +454,8 @@ void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
         attachment_take_unverified(&sessions->attachment, &record->transfer, clock_monotonic_ms(),
                                    sessions->options.log);
     settlement_add(&sessions->options, record);
+    if (record->verdict != VERDICT_UNVERIFIED)
+        attachment_take_verified(&sessions->attachment);
 }
 
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)
