@@ -80,6 +80,7 @@ static bool passes(const struct access_user *user, const char *path, bool is_las
 {
     struct stat status;
     if (stat(path, &status) != 0) {
+        obstacle->hidden = errno == EACCES && geteuid() != 0;
         obstacle->what = text_format("%s: %s", path, strerror(errno));
         obstacle->mend = text_copy(is_last ? "systemctl start bdat-milter"
                                            : "create the folder, then systemctl restart "
@@ -104,7 +105,7 @@ bool access_walk(const struct access_user *user, const char *start, const char *
     char *walked = text_copy(path);
     size_t at = strlen(start);
     *obstacle = (struct access_obstacle){0};
-    bool open = at > 0 || passes(user, "/", false, obstacle);
+    bool open = passes(user, at > 0 ? start : "/", false, obstacle);
     for (at += strspn(walked + at, "/"); open && walked[at] != '\0';
          at += strspn(walked + at, "/")) {
         at += strcspn(walked + at, "/");

@@ -26,12 +26,14 @@ unsigned access_bits(const struct access_user *user, uid_t owner, gid_t group, m
 
 /* What keeps the user from the socket: the first component that stands in the way. */
 struct access_obstacle {
-    char *what; /* "/var/spool/postfix/x may not be entered by postfix (mode 0700 root:root)" */
-    char *mend; /* the command that mends it */
+    char *what;  /* "/var/spool/postfix/x may not be entered by postfix (mode 0700 root:root)" */
+    char *mend;  /* the command that mends it */
+    bool hidden; /* it is us who may not look there: nothing is known of the user */
 };
 
-/* Walks from `start` (entered without a question) to the socket `path` below it; true if nothing
- * stands in the way. Otherwise fills in `obstacle`, whose texts the caller frees. */
+/* Walks from `start` ("" = "/"), which must be entered too but not the folders above it, to the
+ * socket `path` below it; true if nothing stands in the way. Otherwise fills in `obstacle`, whose
+ * texts the caller frees. */
 bool access_walk(const struct access_user *user, const char *start, const char *path,
                  struct access_obstacle *obstacle);
 

@@ -8,13 +8,13 @@
 #include "ctl/actions.h"
 #include "ctl/file.h"
 #include "ctl/keywords.h"
+#include "ctl/local_mail.h"
 #include "ctl/manner.h"
+#include "ctl/override.h"
 #include "ctl/plan.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
 #include "ctl/undo.h"
-
-#define GLOBAL_KEYWORDS "smtpd_discard_ehlo_keywords"
 
 /* Plans one hook in main.cf. EXIT_NO when something else stands where ours must. */
 static enum exit_code plan_hook(struct plan *plan, const struct site *site, const struct hook *hook)
@@ -76,9 +76,9 @@ static enum exit_code plan_hooks(struct plan *plan, const struct site *site,
 
 static void plan_keywords(struct plan *plan, const struct site *site)
 {
-    char *global = postfix_get(&site->postfix, GLOBAL_KEYWORDS, true);
-    plan->keywords = keywords_join(site->settings->suppression.keywords, global);
-    free(global);
+    char *all = site_discarded_keywords(site);
+    plan->keywords = keywords_join(site->settings->suppression.keywords, all);
+    free(all);
 }
 
 /* What stands in the way whatever the parameters hold. */
@@ -118,80 +118,104 @@ static void print_plan(const struct plan *plan, const struct site *site, bool on
 {
     plan_print(plan, &site->postfix, only_commands);
     if (plan->keywords != NULL && !only_commands)
-        printf("# %s: what main.cf discards for all clients stays discarded for those that lose "
+        printf("# %s: what Postfix discards for all clients stays discarded for those that lose "
                "CHUNKING\n#   suppression = { keywords = \"%s\"; };\n",
                site->conf_file, plan->keywords);
 }
 
 /* A service that has a value of its own, and the command that attaches it. */
-static void report_override(const struct site *site, const struct postfix_service *service,
-                            const struct hook *hook, const char *value)
+static void note_override(struct plan *plan, const struct site *site,
+                          const struct postfix_service *service, const struct hook *hook,
+                          const char *value)
 {
-    char *name = postfix_service_parameter(service, hook->parameter);
-    char *whole = hook_service_value(hook, value);
-    char *assignment = text_format("%s=%s", name, whole);
-    char *command = postfix_command(&site->postfix, "-P", assignment);
-    ctl_complain("note: master.cf sets %s = %s for %s/%s, so that service is not attached. If its "
-                 "mail should be watched too:\n  %s",
-                 hook->parameter, value, service->name, service->type, command);
+    char *command = override_attach(site, service, hook, value);
+    char *remove = command == NULL ? override_remove(site, service, hook) : NULL;
+    char *dir = postfix_dir_option(&site->postfix);
+    if (command != NULL)
+        plan_note(plan,
+                  "master.cf sets %s = %s for %s/%s, so that service is not attached. If its mail "
+                  "should be watched too:\n  %s",
+                  hook->parameter, value, service->name, service->type, command);
+    else
+        plan_note(plan,
+                  "master.cf sets %s = %s for %s/%s, and Postfix takes only one, so that service "
+                  "is not attached. If that filter is not needed any more:\n"
+                  "  %s && postfix%s reload",
+                  hook->parameter, value, service->name, service->type, remove, dir);
+    free(dir);
+    free(remove);
     free(command);
-    free(assignment);
-    free(whole);
-    free(name);
 }
 
 /* master.cf may set a parameter for one service alone; that is reported, never changed. */
-static void report_overrides(const struct site *site)
+static void note_overrides(struct plan *plan, const struct site *site)
 {
-    struct span part;
     for (size_t s = 0; s < site->postfix.service_count; s++) {
         const struct postfix_service *service = &site->postfix.services[s];
         for (size_t h = 0; h < HOOK_COUNT && postfix_is_smtpd(service); h++) {
-            const struct hook *hook = &site->hooks[h];
-            char *value = postfix_get_override(&site->postfix, service, hook->parameter);
-            if (value != NULL && !hook_find(hook, site->postfix.queue_dir, value, &part))
-                report_override(site, service, hook, value);
+            char *value = override_without_ours(site, service, &site->hooks[h]);
+            if (value != NULL)
+                note_override(plan, site, service, &site->hooks[h], value);
             free(value);
         }
     }
 }
 
 /* Things that are allowed but that the administrator should know. */
-static void report_global_chunking(const struct site *site)
+static void note_circumstances(struct plan *plan, const struct site *site)
 {
-    char *global = postfix_get(&site->postfix, GLOBAL_KEYWORDS, true);
+    char *global = postfix_get(&site->postfix, SITE_KEYWORDS, true);
+    char *local = local_mail_mend(site);
+    note_overrides(plan, site);
     if (keywords_have(global, "chunking"))
-        ctl_complain("note: " GLOBAL_KEYWORDS " = %s takes CHUNKING away from all clients, so "
-                     "there is no BDAT to watch. Once bdat-milter is attached that is not needed: "
-                     "only clients that cannot do it lose CHUNKING. Take the word \"chunking\" out "
-                     "with postconf -e.",
-                     global);
+        plan_note(plan,
+                  SITE_KEYWORDS
+                  " = %s takes CHUNKING away from all clients, so there is no BDAT "
+                  "to watch. Once bdat-milter is attached that is not needed: only clients that "
+                  "cannot do it lose CHUNKING. Take the word \"chunking\" out with postconf -e.",
+                  global);
+    if (local != NULL)
+        plan_note(plan,
+                  "non_smtpd_milters hands the mail of local programs to bdat-milter too. That "
+                  "harms nobody, but there is nothing in it to see. To spare it:\n  %s",
+                  local);
+    free(local);
     free(global);
 }
 
+/* Says what to write into bdat-milter.conf by hand. */
+static void advise_keywords(const struct ctl *ctl, const struct site *site, const char *text,
+                            const char *keywords)
+{
+    char *advice = keywords_advise(text, keywords), *reload = command_line_of(ctl, "reload");
+    ctl_complain("Postfix is attached, but suppression.keywords must be set by hand. In %s write\n"
+                 "  %s\nthen: %s",
+                 site->conf_file, advice, reload);
+    free(reload);
+    free(advice);
+}
+
 /* Writes suppression.keywords, or says the line to write. */
-static int write_keywords(const struct ctl *ctl, const struct site *site, const char *keywords,
-                          json_t *record)
+static enum exit_code write_keywords(const struct ctl *ctl, const struct site *site,
+                                     const char *keywords, json_t *record)
 {
     size_t length = 0;
-    char *text = site->conf_exists ? file_read(site->conf_file, &length) : text_copy("");
+    enum exit_code code = EXIT_NO;
+    char *text = site->conf_exists ? file_read(site->conf_file, &length) : NULL;
     char *edited = text == NULL ? NULL : keywords_edit(text, keywords);
-    int failed = 0;
-    if (edited == NULL || !site->conf_exists) {
-        ctl_complain("please set this in %s by hand, then run bdatctl reload:\n"
-                     "  suppression = { keywords = \"%s\"; };",
-                     site->conf_file, keywords);
+    if (edited == NULL) {
+        advise_keywords(ctl, site, text, keywords);
     } else if (undo_keep(record, site->conf_file) != 0 ||
                file_replace(site->conf_file, site->conf_file, edited, strlen(edited)) != 0) {
         ctl_complain("%s could not be written", site->conf_file);
-        failed = -1;
     } else {
         undo_note(record, site->conf_file);
         manner_reload_daemon(ctl);
+        code = EXIT_DONE;
     }
     free(edited);
     free(text);
-    return failed;
+    return code;
 }
 
 /* Remembers what was changed. Ours taken out of where nobody had remembered it: the copy of the
@@ -235,20 +259,29 @@ static int apply_to_file(const struct plan *plan, const struct site *site, enum 
     return failed;
 }
 
-static int apply(const struct ctl *ctl, const struct site *site, const struct plan *plan)
+static int apply(const struct site *site, const struct plan *plan, json_t *record)
 {
-    json_t *record = undo_load(site->postfix.config_dir);
-    int failed = 0;
-    if (plan->keywords != NULL)
-        failed = write_keywords(ctl, site, plan->keywords, record);
-    if (failed == 0)
-        failed = apply_to_file(plan, site, PLAN_MASTER, record);
+    int failed = apply_to_file(plan, site, PLAN_MASTER, record);
     if (failed == 0)
         failed = apply_to_file(plan, site, PLAN_MAIN, record);
+    return failed;
+}
+
+/* Sets it all. What it could not write of our own file keeps nothing back: EXIT_NO then, too. */
+static enum exit_code carry_out(const struct ctl *ctl, const struct site *site,
+                                const struct plan *plan, const struct manner *manner)
+{
+    json_t *record = undo_load(site->postfix.config_dir);
+    int failed = apply(site, plan, record);
+    enum exit_code code = failed == 0 ? EXIT_DONE : EXIT_NO;
+    if (failed == 0 && plan->keywords != NULL)
+        code = write_keywords(ctl, site, plan->keywords, record);
     if (failed == 0)
         failed = undo_save(record, site->postfix.config_dir);
+    if (failed == 0)
+        failed = manner_reload_postfix(manner, &site->postfix);
     json_decref(record);
-    return failed;
+    return failed == 0 ? code : EXIT_NO;
 }
 
 static bool daemon_is_there(const struct site *site)
@@ -257,7 +290,7 @@ static bool daemon_is_there(const struct site *site)
     const char *const sockets[] = {settings->milter_socket, settings->tables_socket,
                                    settings->policy_socket};
     for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
-        if (site_listens(sockets[i]))
+        if (site_connect(sockets[i]) == 0)
             continue;
         ctl_complain("nobody answers on %s. Attached like that, Postfix would answer all mail with "
                      "421 until the daemon runs.\nStart it first: systemctl start bdat-milter (or "
@@ -268,33 +301,49 @@ static bool daemon_is_there(const struct site *site)
     return true;
 }
 
-static enum exit_code attach(const struct ctl *ctl, const struct site *site,
+/* Shows what is to be set, asks, and sets it. */
+static enum exit_code set_up(const struct ctl *ctl, const struct site *site,
                              const struct plan *plan, const struct manner *manner)
 {
-    if (manner->print) {
+    if (!manner->force && !daemon_is_there(site))
+        return EXIT_NO;
+    if (!manner->json)
+        print_plan(plan, site, false);
+    if (!manner_confirm(manner, "Set this?"))
+        return EXIT_NO;
+    enum exit_code code = carry_out(ctl, site, plan, manner);
+    if (code != EXIT_DONE)
+        return code;
+    char *check = site_command(site, ctl, "check");
+    char *text = text_format("Postfix is attached. Now: %s", check);
+    plan_end(plan, ctl, &site->postfix, true, text);
+    free(text);
+    free(check);
+    return EXIT_DONE;
+}
+
+static enum exit_code attach(const struct ctl *ctl, const struct site *site, struct plan *plan,
+                             const struct manner *manner)
+{
+    if (manner->print && !manner->json) {
         print_plan(plan, site, true);
         return EXIT_DONE;
     }
-    report_overrides(site);
-    report_global_chunking(site);
-    if (plan->count == 0 && plan->keywords == NULL) {
-        puts("Postfix is attached already; nothing to do. bdatctl check says whether it works.");
-        return EXIT_DONE;
-    }
-    if (!manner->force && !daemon_is_there(site))
-        return EXIT_NO;
-    print_plan(plan, site, false);
-    if (!manner_confirm(manner, "Set this?"))
-        return EXIT_NO;
-    if (apply(ctl, site, plan) != 0 || manner_reload_postfix(manner, &site->postfix) != 0)
-        return EXIT_NO;
-    puts("Postfix is attached. Now: bdatctl check");
+    note_circumstances(plan, site);
+    if (!manner->print && (plan->count > 0 || plan->keywords != NULL))
+        return set_up(ctl, site, plan, manner);
+    char *check = site_command(site, ctl, "check");
+    char *text =
+        text_format("Postfix is attached already; nothing to do. %s says whether it works.", check);
+    plan_end(plan, ctl, &site->postfix, false, text);
+    free(text);
+    free(check);
     return EXIT_DONE;
 }
 
 enum exit_code run_attach(const struct ctl *ctl, const struct invocation *invocation)
 {
-    struct manner manner = manner_read(invocation);
+    struct manner manner = manner_read(ctl, invocation);
     struct site site;
     struct plan plan = {0};
     enum tables_place place;

@@ -16,6 +16,7 @@
 /* The session of ours. */
 struct live {
     struct report *report;
+    const struct site *site;
     struct smtp smtp;
     char *host, *port;
     char helo[64]; /* by which the daemon's records know us */
@@ -129,13 +130,16 @@ static bool hook_was_used(const struct live *live, const char *name)
 static void report_refusal(struct live *live, const char *step)
 {
     bool recipient = strcmp(step, "RCPT") == 0;
+    char *check = site_command(live->site, live->report->ctl, "check");
     report_add(live->report, LEVEL_WARN,
                text_format("live test: %s was answered \"%s\", so the hooks behind it could not be "
                            "seen",
                            step, smtp_first_line(&live->smtp)),
-               text_copy(recipient ? "name a recipient that this server takes: bdatctl check --to "
-                                     "ADDRESS (nothing is delivered)"
-                                   : "see Postfix's log for the reason"));
+               recipient ? text_format("name a recipient that this server takes: %s --to ADDRESS "
+                                       "(nothing is delivered)",
+                                       check)
+                         : text_copy("see Postfix's log for the reason"));
+    free(check);
 }
 
 /* Up to the first chunk of a message that is never finished. False if the server would not. */
@@ -147,10 +151,12 @@ static bool begin_message(struct live *live, const char *sender, const char *rec
         return false;
     }
     if (!smtp_offers(smtp, "CHUNKING")) {
+        char *clients = command_line_of(live->report->ctl, "clients");
         report_add(live->report, LEVEL_WARN,
                    text_format("live test: %s port %s does not offer CHUNKING to this host",
                                live->host, live->port),
-                   text_copy("is it suppressed (bdatctl clients), or does main.cf discard it?"));
+                   text_format("is it suppressed (%s), or does main.cf discard it?", clients));
+        free(clients);
         return false;
     }
     if (smtp_command(smtp, "MAIL FROM:<%s>", sender) != 250) {
@@ -171,13 +177,18 @@ static bool begin_message(struct live *live, const char *sender, const char *rec
 
 static void report_hook(struct live *live, bool seen, const char *hook, const char *what)
 {
-    if (seen)
+    if (seen) {
         report_add(live->report, LEVEL_OK, text_format("live test: %s: %s", hook, what), NULL);
-    else
-        report_add(live->report, LEVEL_FAIL,
-                   text_format("live test: the session did not appear at the %s hook", hook),
-                   text_copy("postfix reload; if that does not help: bdatctl attach, and see "
-                             "Postfix's log"));
+        return;
+    }
+    char *dir = postfix_dir_option(&live->site->postfix);
+    char *attach = site_command(live->site, live->report->ctl, "attach");
+    report_add(live->report, LEVEL_FAIL,
+               text_format("live test: the session did not appear at the %s hook", hook),
+               text_format("postfix%s reload; if that does not help: %s, and see Postfix's log",
+                           dir, attach));
+    free(attach);
+    free(dir);
 }
 
 /* Looks for our session while its message is open, ends it, and looks at what is left of it. */
@@ -208,7 +219,7 @@ static void look_at_hooks(struct live *live)
 void check_live(struct report *report, const struct site *site, const char *server,
                 const char *sender, const char *recipient)
 {
-    struct live live = {.report = report, .begin = now()};
+    struct live live = {.report = report, .site = site, .begin = now()};
     snprintf(live.helo, sizeof(live.helo), "bdatctl-check-%ld-%ld.localhost", (long)getpid(),
              (long)time(NULL));
     if (!find_server(&live, &site->postfix, server)) {

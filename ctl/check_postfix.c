@@ -1,15 +1,14 @@
 #include "config.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/access.h"
 #include "ctl/check.h"
+#include "ctl/file.h"
 #include "ctl/keywords.h"
+#include "ctl/local_mail.h"
+#include "ctl/override.h"
 #include "ctl/text.h"
-
-#define ATTACH "bdatctl attach"
 
 /* "postconf [-c DIR] FLAG 'NAME=VALUE' && postfix reload", to be freed. */
 static char *command(const struct postfix *postfix, const char *flag, const char *name,
@@ -40,10 +39,8 @@ bool check_main_cf(struct report *report, const struct site *site, const struct 
     bool right = false;
     char *value = postfix_get(&site->postfix, name, true);
     if (!hook_find(hook, site->postfix.queue_dir, value, &part)) {
-        char *dir = postfix_dir_option(&site->postfix);
         report_add(report, LEVEL_FAIL, text_format("main.cf: %s does not name bdat-milter", name),
-                   text_format(ATTACH "%s", dir));
-        free(dir);
+                   site_command(site, report->ctl, "attach"));
     } else if (!hook_is_safe(hook, value, part)) {
         char *whole = corrected(hook, value, part);
         report_add(report, LEVEL_WARN,
@@ -73,51 +70,119 @@ static void check_hook(struct report *report, const struct site *site, const str
         report_add(report, LEVEL_OK, text_format("main.cf: %s", hook->parameter), NULL);
 }
 
+/* A service that has another value than ours. */
+static void report_override(struct report *report, const struct site *site,
+                            const struct postfix_service *service, const struct hook *hook,
+                            const char *value)
+{
+    char *mend = override_attach(site, service, hook, value);
+    if (mend == NULL) {
+        char *remove = override_remove(site, service, hook);
+        char *attach = site_command(site, report->ctl, "attach");
+        char *dir = postfix_dir_option(&site->postfix);
+        mend = text_format("Postfix takes only one; if that filter is not needed any more: %s && "
+                           "%s && postfix%s reload",
+                           remove, attach, dir);
+        free(dir);
+        free(attach);
+        free(remove);
+    }
+    report_add(report, LEVEL_WARN,
+               text_format("master.cf: service %s/%s has its own %s = %s, so its mail is not "
+                           "watched",
+                           service->name, service->type, hook->parameter,
+                           *value ? value : "(empty)"),
+               mend);
+}
+
 static void check_overrides(struct report *report, const struct site *site,
                             const struct postfix_service *service)
 {
-    struct span part;
     for (size_t i = 0; i < HOOK_COUNT; i++) {
-        const struct hook *hook = &site->hooks[i];
-        char *value = postfix_get_override(&site->postfix, service, hook->parameter);
-        if (value != NULL && !hook_find(hook, site->postfix.queue_dir, value, &part)) {
-            char *name = postfix_service_parameter(service, hook->parameter);
-            char *whole = hook_service_value(hook, value);
-            report_add(report, LEVEL_WARN,
-                       text_format("master.cf: service %s/%s has its own %s = %s, so its mail is "
-                                   "not watched",
-                                   service->name, service->type, hook->parameter,
-                                   *value ? value : "(empty)"),
-                       command(&site->postfix, "-P", name, whole));
-            free(whole);
-            free(name);
-        }
+        char *value = override_without_ours(site, service, &site->hooks[i]);
+        if (value != NULL)
+            report_override(report, site, service, &site->hooks[i], value);
         free(value);
     }
 }
 
+/* Words that `where` discards for all its clients, and that `all` of Postfix discards together. */
+static unsigned check_discarded(struct report *report, const struct site *site, const char *where,
+                                const char *discarded, const char *all)
+{
+    const char *ours = site->settings->suppression.keywords;
+    char *lacks = keywords_join(ours, discarded);
+    if (lacks != NULL) {
+        char *joined = keywords_join(ours, all), *reload = command_line_of(report->ctl, "reload");
+        size_t length;
+        char *text = site->conf_exists ? file_read(site->conf_file, &length) : NULL;
+        char *advice = keywords_advise(text, joined);
+        report_add(report, LEVEL_FAIL,
+                   text_format("keywords: %s discards \"%s\" for all clients, but a client "
+                               "that loses CHUNKING would be offered some of that again",
+                               where, discarded),
+                   text_format("in %s %s Then %s", site->conf_file, advice, reload));
+        free(advice);
+        free(text);
+        free(reload);
+        free(joined);
+    }
+    free(lacks);
+    return lacks != NULL;
+}
+
+/* The words that one service discards in place of those of main.cf. */
+static unsigned check_service_keywords(struct report *report, const struct site *site,
+                                       const struct postfix_service *service, const char *all)
+{
+    unsigned found = 0;
+    char *own = postfix_expand_override(&site->postfix, service, SITE_KEYWORDS);
+    if (own != NULL) {
+        char *where = text_format("master.cf: service %s/%s", service->name, service->type);
+        found = check_discarded(report, site, where, own, all);
+        if (keywords_have(own, "chunking"))
+            report_add(report, LEVEL_NOTE,
+                       text_format("keywords: %s takes CHUNKING away from all its clients "
+                                   "(" SITE_KEYWORDS "), so there is no BDAT to watch",
+                                   where),
+                       NULL);
+        free(where);
+    }
+    free(own);
+    return found;
+}
+
 static void check_keywords(struct report *report, const struct site *site)
 {
-    char *global = postfix_get(&site->postfix, "smtpd_discard_ehlo_keywords", true);
-    char *joined = keywords_join(site->settings->suppression.keywords, global);
-    if (joined != NULL)
-        report_add(report, LEVEL_FAIL,
-                   text_format("keywords: main.cf discards \"%s\" for all clients, but a client "
-                               "that loses CHUNKING would be offered some of that again",
-                               global),
-                   text_format("suppression = { keywords = \"%s\"; }; in %s, then bdatctl reload",
-                               joined, site->conf_file));
-    else
-        report_say(report, LEVEL_OK, "keywords: suppression.keywords holds what main.cf discards",
+    const struct postfix *postfix = &site->postfix;
+    char *global = postfix_get(postfix, SITE_KEYWORDS, true);
+    char *all = site_discarded_keywords(site);
+    unsigned found = check_discarded(report, site, "main.cf", global, all);
+    for (size_t i = 0; i < postfix->service_count; i++)
+        if (postfix_is_smtpd(&postfix->services[i]))
+            found += check_service_keywords(report, site, &postfix->services[i], all);
+    if (found == 0)
+        report_say(report, LEVEL_OK, "keywords: suppression.keywords holds what Postfix discards",
                    NULL);
     if (keywords_have(global, "chunking"))
         report_say(report, LEVEL_WARN,
-                   "keywords: CHUNKING is taken away from all clients (smtpd_discard_ehlo_keywords)"
-                   ", so there is no BDAT to watch",
+                   "keywords: CHUNKING is taken away from all clients (" SITE_KEYWORDS "), so "
+                   "there is no BDAT to watch",
                    "take the word out with postconf -e: bdat-milter takes CHUNKING only from "
                    "clients that cannot do it");
-    free(joined);
+    free(all);
     free(global);
+}
+
+/* Local mail has nothing for us. */
+static void check_local_mail(struct report *report, const struct site *site)
+{
+    char *mend = local_mail_mend(site);
+    if (mend != NULL)
+        report_add(report, LEVEL_NOTE,
+                   text_copy("main.cf: non_smtpd_milters hands bdat-milter the mail of local "
+                             "programs too, in which there is nothing for it to see"),
+                   mend);
 }
 
 static void check_postscreen(struct report *report, const struct site *site)
@@ -171,60 +236,5 @@ void check_postfix(struct report *report, const struct site *site)
                    "enable the service \"smtp inet … smtpd\" in master.cf");
     check_keywords(report, site);
     check_postscreen(report, site);
-}
-
-/* One socket, tried as smtpd would, and explained component by component if that fails. */
-static void check_socket(struct report *report, const struct site *site,
-                         const struct access_user *user, const char *name, const char *path)
-{
-    const char *queue_dir = site->postfix.queue_dir;
-    bool chrooted = postfix_has_chroot(&site->postfix);
-    char *relative = hook_socket_path(path, queue_dir);
-    bool below = relative[0] != '/';
-    const char *view = chrooted ? " from inside the chroot" : "";
-    struct access_obstacle obstacle;
-    if (chrooted && !below) {
-        report_add(
-            report, LEVEL_FAIL,
-            text_format("socket %s: smtpd is chrooted to %s and cannot see %s", name, queue_dir,
-                        path),
-            text_format("move the sockets below %s/bdat-milter in %s", queue_dir, site->conf_file));
-        free(relative);
-        return;
-    }
-    int reason = access_try(user, chrooted ? queue_dir : "/", queue_dir, relative);
-    bool passes = access_walk(user, below ? queue_dir : "", path, &obstacle);
-    if (reason == 0 || (reason < 0 && passes && site_listens(path)))
-        report_add(report, LEVEL_OK,
-                   text_format("socket %s: %s answers user %s%s", name, path, user->name, view),
-                   NULL);
-    else if (!passes)
-        report_add(report, LEVEL_FAIL, text_format("socket %s: %s", name, obstacle.what),
-                   text_copy(obstacle.mend));
-    else
-        report_add(report, LEVEL_FAIL,
-                   text_format("socket %s: %s does not answer user %s%s: %s", name, path,
-                               user->name, view, reason > 0 ? strerror(reason) : "no listener"),
-                   text_copy(reason == EACCES
-                                 ? "the mode bits let it in: look for an ACL (getfacl), "
-                                   "SELinux or AppArmor"
-                                 : "systemctl restart bdat-milter"));
-    free(obstacle.what);
-    free(obstacle.mend);
-    free(relative);
-}
-
-void check_sockets(struct report *report, const struct site *site)
-{
-    struct access_user user;
-    char *owner = postfix_get(&site->postfix, "mail_owner", true);
-    if (access_load_user(owner, &user)) {
-        check_socket(report, site, &user, "milter", site->settings->milter_socket);
-        check_socket(report, site, &user, "tables", site->settings->tables_socket);
-        check_socket(report, site, &user, "policy", site->settings->policy_socket);
-    } else {
-        report_add(report, LEVEL_FAIL,
-                   text_format("sockets: there is no user \"%s\" (mail_owner)", owner), NULL);
-    }
-    free(owner);
+    check_local_mail(report, site);
 }

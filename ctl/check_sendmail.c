@@ -112,7 +112,7 @@ void check_sendmail(struct report *report, const struct settings *settings, cons
                    text_format("sendmail: %s refuses mail while bdat-milter is away", path),
                    text_format("leave F= out of the line of %s: mail then goes on", name));
     check_action(report, settings);
-    if (text != NULL && !site_listens(settings->milter_socket))
+    if (text != NULL && site_connect(settings->milter_socket) != 0)
         report_add(report, LEVEL_FAIL,
                    text_format("socket milter: nobody answers on %s", settings->milter_socket),
                    text_copy("systemctl restart bdat-milter"));

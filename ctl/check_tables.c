@@ -7,15 +7,10 @@
 #include "ctl/tables.h"
 #include "ctl/text.h"
 
-#define ATTACH "bdatctl attach"
-
 /* The command that sets the tables right. */
-static char *attach_command(const struct site *site)
+static char *attach_command(const struct report *report, const struct site *site)
 {
-    char *dir = postfix_dir_option(&site->postfix);
-    char *line = text_format(ATTACH "%s", dir);
-    free(dir);
-    return line;
+    return site_command(site, report->ctl, "attach");
 }
 
 /* A map in front of ours that answers for every client would leave ours unasked. `where` is the
@@ -26,15 +21,18 @@ static void check_maps_in_front(struct report *report, const struct site *site,
     struct span part, item;
     if (!hook_find(hook, site->postfix.queue_dir, value, &part))
         return;
-    for (size_t at = 0; value_next(value, at, &item) && item.begin < part.begin; at = item.end)
-        if (strncmp(value + item.begin, "static:", 7) == 0)
-            report_add(report, LEVEL_FAIL,
-                       text_format("%s: %.*s in %s answers for every client, so bdat-milter is "
-                                   "never asked",
-                                   where, (int)(item.end - item.begin), value + item.begin,
-                                   hook->parameter),
-                       text_copy("move its words to smtpd_discard_ehlo_keywords, remove it, and "
-                                 "run " ATTACH));
+    for (size_t at = 0; value_next(value, at, &item) && item.begin < part.begin; at = item.end) {
+        if (strncmp(value + item.begin, "static:", 7) != 0)
+            continue;
+        char *attach = attach_command(report, site);
+        report_add(
+            report, LEVEL_FAIL,
+            text_format("%s: %.*s in %s answers for every client, so bdat-milter is "
+                        "never asked",
+                        where, (int)(item.end - item.begin), value + item.begin, hook->parameter),
+            text_format("move its words to " SITE_KEYWORDS ", remove it, and run %s", attach));
+        free(attach);
+    }
 }
 
 /* A service's own list of maps keeps from it what main.cf has got since. */
@@ -53,7 +51,7 @@ static void check_maps_of_main(struct report *report, const struct site *site,
             report_add(
                 report, LEVEL_WARN,
                 text_format("%s: its own %s lacks %s of main.cf", where, hook->parameter, name),
-                attach_command(site));
+                attach_command(report, site));
         free(name);
     }
     free(maps);
@@ -71,7 +69,7 @@ static bool check_service(struct report *report, const struct site *site,
     if (own == NULL) {
         report_add(report, LEVEL_WARN,
                    text_format("%s has no %s, so its mail is not watched", where, hook->parameter),
-                   attach_command(site));
+                   attach_command(report, site));
     } else if (ours && hook->kind == HOOK_MAP) {
         check_maps_in_front(report, site, hook, where, own);
         check_maps_of_main(report, site, hook, where, own);
@@ -104,7 +102,7 @@ static void check_in_main(struct report *report, const struct site *site, const 
                    text_format("main.cf: %s is set for all of Postfix, so `sendmail -bs` of "
                                "ordinary users is answered 421",
                                hook->parameter),
-                   attach_command(site));
+                   attach_command(report, site));
     else
         report_add(report, LEVEL_OK, text_format("main.cf: %s", hook->parameter), NULL);
     if (hook->kind == HOOK_MAP) {

@@ -9,11 +9,11 @@
 #include "ctl/text.h"
 #include "milter/suppression.h"
 
-#define DEFAULT_SOCKET "/run/bdat-milter/control.sock"
 #define DEFAULT_TIMEOUT 10
 
 const struct option global_options[] = {
-    {"socket", 's', "SOCKET", WORDS_FILE, "the daemon's control socket (" DEFAULT_SOCKET ")"},
+    {"socket", 's', "SOCKET", WORDS_FILE,
+     "the daemon's control socket (" COMMAND_DEFAULT_SOCKET ")"},
     {"json", 0, NULL, WORDS_NONE, "write the daemon's own JSON"},
     {"timeout", 0, "SECONDS", WORDS_NONE, "how long to wait for an answer (10)"},
     {"help", 'h', NULL, WORDS_NONE, "say what a command takes, and end"},
@@ -329,6 +329,7 @@ static enum exit_code check_complete(const struct command_line *line)
         return EXIT_DONE;
     if (invocation->command == NULL) {
         command_print_overview(stderr);
+        ctl_complain("no command was named");
         return EXIT_USAGE;
     }
     if (invocation->argument_count < invocation->command->min_arguments) {
@@ -341,7 +342,7 @@ static enum exit_code check_complete(const struct command_line *line)
 enum exit_code command_parse(int argc, const char *const *argv, struct command_line *line)
 {
     *line = (struct command_line){
-        .ctl = {.socket = DEFAULT_SOCKET, .timeout_seconds = DEFAULT_TIMEOUT}};
+        .ctl = {.socket = COMMAND_DEFAULT_SOCKET, .timeout_seconds = DEFAULT_TIMEOUT}};
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
         enum exit_code code;
@@ -357,6 +358,15 @@ enum exit_code command_parse(int argc, const char *const *argv, struct command_l
             return code;
     }
     return check_complete(line);
+}
+
+char *command_line_of(const struct ctl *ctl, const char *words)
+{
+    bool own = strcmp(ctl->socket, COMMAND_DEFAULT_SOCKET) == 0;
+    char *socket = own ? NULL : value_quote_for_shell(ctl->socket);
+    char *line = text_format("bdatctl%s%s %s", own ? "" : " -s ", own ? "" : socket, words);
+    free(socket);
+    return line;
 }
 
 static void print_options(const struct option *options, FILE *out)

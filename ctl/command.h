@@ -9,8 +9,12 @@
 #include <stdio.h>
 
 #include "ctl/daemon.h"
+#include "ctl/value.h"
 
 #define OPTIONS_MAX 8
+
+/* The daemon's control socket unless -s names another. */
+#define COMMAND_DEFAULT_SOCKET "/run/bdat-milter/control.sock"
 
 /* What a shell may offer for an argument or an option's value. */
 enum words {
@@ -69,6 +73,9 @@ struct command_line {
 /* Takes a command line apart. EXIT_DONE, or EXIT_USAGE when it is wrong, which has been said. */
 enum exit_code command_parse(int argc, const char *const *argv, struct command_line *line)
     __attribute__((warn_unused_result));
+
+/* "bdatctl [-s SOCKET] WORDS" as it must be written to reach the same daemon; the caller frees. */
+char *command_line_of(const struct ctl *ctl, const char *words);
 
 /* Writes the overview, or what one command takes. */
 void command_print_overview(FILE *out);

@@ -5,7 +5,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <grp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,21 +27,6 @@ struct octets {
     char *text; /* ends in NUL */
     size_t length;
 };
-
-void ctl_complain(const char *format, ...)
-{
-    char *text = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        return;
-    char *safe = text_safe(text, true);
-    fprintf(stderr, "bdatctl: %s\n", safe);
-    free(safe);
-    free(text);
-}
 
 /* The group that may open the socket, for the advice; the caller frees. */
 static char *socket_group(const char *path)

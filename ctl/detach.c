@@ -68,28 +68,33 @@ static enum exit_code detach(const struct ctl *ctl, const struct site *site,
                              const json_t *record)
 {
     if (manner->print) {
-        plan_print(plan, &site->postfix, true);
+        if (manner->json)
+            plan_end(plan, ctl, &site->postfix, false, "");
+        else
+            plan_print(plan, &site->postfix, true);
         return EXIT_DONE;
     }
     if (plan->count == 0) {
         undo_forget(record, site->postfix.config_dir);
-        puts("Postfix is not attached; nothing to do.");
+        plan_end(plan, ctl, &site->postfix, false, "Postfix is not attached; nothing to do.");
         return EXIT_DONE;
     }
-    print_plan(plan, site);
+    if (!manner->json)
+        print_plan(plan, site);
     if (!manner_confirm(manner, "Take this out?") || undo_changes(plan, site) != 0 ||
         undo_keywords(ctl, site, record) != 0)
         return EXIT_NO;
     undo_forget(record, site->postfix.config_dir);
     if (manner_reload_postfix(manner, &site->postfix) != 0)
         return EXIT_NO;
-    puts("Postfix is detached. The daemon may be stopped now.");
+    plan_end(plan, ctl, &site->postfix, true,
+             "Postfix is detached. The daemon may be stopped now.");
     return EXIT_DONE;
 }
 
 enum exit_code run_detach(const struct ctl *ctl, const struct invocation *invocation)
 {
-    struct manner manner = manner_read(invocation);
+    struct manner manner = manner_read(ctl, invocation);
     struct site site;
     struct plan plan = {0};
     enum exit_code code = site_open(&site, invocation);

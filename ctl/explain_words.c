@@ -156,6 +156,9 @@ static const struct pair evidences[] = {
      "the process that served the session ended with it: Postfix was stopped, maybe"},
     {"insisted", "the same message had been sent back three times and came again just as it was, "
                  "so it was let in"},
+    {"size_unknown", "more octets were declared than this server was ever seen to take: it may "
+                     "have refused them for message_size_limit, of which nothing tells but the "
+                     "reply"},
 };
 
 static const struct pair actions[] = {

@@ -115,17 +115,6 @@ char *hook_take_out(const struct hook *hook, const char *queue_dir, const char *
     return hook_find(hook, queue_dir, value, &part) ? value_remove(value, part) : text_copy(value);
 }
 
-char *hook_service_value(const struct hook *hook, const char *value)
-{
-    char *whole = hook->kind == HOOK_SINGLE ? text_copy(hook->text)
-                                            : value_add(value, hook->text, hook->in_front);
-    char *compact = value_compact(whole);
-    if (compact == NULL)
-        return whole;
-    free(whole);
-    return compact;
-}
-
 bool hook_is_table(const struct hook *hook)
 {
     return hook->kind == HOOK_SINGLE || hook->kind == HOOK_MAP;

@@ -56,10 +56,6 @@ bool hook_find(const struct hook *hook, const char *queue_dir, const char *value
 /* The value without ours. The caller frees. */
 char *hook_take_out(const struct hook *hook, const char *queue_dir, const char *value);
 
-/* The value that attaches a service with a value of its own in master.cf, as postconf -P takes
- * it. The caller frees. */
-char *hook_service_value(const struct hook *hook, const char *value);
-
 /* True for the two tables. Unlike the others, the smtpd(8) that `sendmail -bs` starts asks them
  * too, as the user who runs it (SMTPD_STAND_ALONE() of Postfix). */
 bool hook_is_table(const struct hook *hook);

@@ -141,12 +141,37 @@ static bool came_out_right(const char *before, const char *after, const char *ke
     return right;
 }
 
+/* True if libconfig might read another file, from wherever we stand: the directive stands anywhere
+ * but in a line that is a comment as a whole. */
+static bool has_include(const char *text)
+{
+    for (const char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n"), blanks = strspn(line, " \t");
+        bool is_comment = line[blanks] == '#' || strncmp(line + blanks, "//", 2) == 0;
+        if (!is_comment && memmem(line, length, "@include", strlen("@include")) != NULL)
+            return true;
+        line += length + (line[length] == '\n');
+    }
+    return false;
+}
+
+char *keywords_advise(const char *text, const char *keywords)
+{
+    config_t config;
+    config_init(&config);
+    bool group =
+        text != NULL && (has_include(text) || (config_read_string(&config, text) == CONFIG_TRUE &&
+                                               config_lookup(&config, "suppression") != NULL));
+    config_destroy(&config);
+    return group ? text_format("in the braces of suppression: keywords = \"%s\";", keywords)
+                 : text_format("suppression = { keywords = \"%s\"; };", keywords);
+}
+
 char *keywords_edit(const char *text, const char *keywords)
 {
     config_t config;
     char *edited = NULL;
-    /* libconfig would read included files from wherever we stand. */
-    if (strpbrk(keywords, "\"\\\n") != NULL || strstr(text, "@include") != NULL)
+    if (strpbrk(keywords, "\"\\\n") != NULL || has_include(text))
         return NULL;
     config_init(&config);
     if (config_read_string(&config, text) == CONFIG_TRUE)

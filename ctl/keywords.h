@@ -21,4 +21,7 @@ char *keywords_join(const char *ours, const char *global);
  * NULL if that cannot be done safely (the text is then to be edited by hand). The caller frees. */
 char *keywords_edit(const char *text, const char *keywords);
 
+/* What is to be written into that configuration by hand; `text` may be NULL. The caller frees. */
+char *keywords_advise(const char *text, const char *keywords);
+
 #endif

@@ -4,12 +4,13 @@
 
 #include <stdio.h>
 
-struct manner manner_read(const struct invocation *invocation)
+struct manner manner_read(const struct ctl *ctl, const struct invocation *invocation)
 {
     return (struct manner){.print = invocation_value(invocation, "print") != NULL,
                            .yes = invocation_value(invocation, "yes") != NULL,
                            .force = invocation_value(invocation, "force") != NULL,
-                           .no_reload = invocation_value(invocation, "no-reload") != NULL};
+                           .no_reload = invocation_value(invocation, "no-reload") != NULL,
+                           .json = ctl->json};
 }
 
 bool manner_confirm(const struct manner *manner, const char *question)
@@ -17,7 +18,7 @@ bool manner_confirm(const struct manner *manner, const char *question)
     char line[16];
     if (manner->yes)
         return true;
-    printf("%s [y/N] ", question);
+    fprintf(manner->json ? stderr : stdout, "%s [y/N] ", question);
     fflush(stdout);
     if (fgets(line, sizeof(line), stdin) == NULL)
         line[0] = '\0';

@@ -10,9 +10,10 @@
 
 struct manner {
     bool print, yes, force, no_reload;
+    bool json; /* what is written is one JSON object; the question goes to standard error */
 };
 
-struct manner manner_read(const struct invocation *invocation);
+struct manner manner_read(const struct ctl *ctl, const struct invocation *invocation);
 
 /* Asks the question, unless --yes; false, which it says, if the answer is no. */
 bool manner_confirm(const struct manner *manner, const char *question);

@@ -2,10 +2,13 @@
 
 #include "ctl/plan.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/file.h"
 #include "ctl/text.h"
 #include "ctl/undo.h"
 
@@ -163,16 +166,23 @@ static char *make_word(const struct change *change)
                                      : text_format("%s=%s", change->parameter, change->after);
 }
 
-static void print_command(const struct postfix *postfix, const struct change *change)
+/* The command that makes the change, to be shown; the caller frees. */
+static char *make_command(const struct postfix *postfix, const struct change *change)
 {
     const char *flag =
         change->after == NULL ? files[change->file].unset_flag : files[change->file].set_flag;
     char *word = make_word(change), *line = postfix_command(postfix, flag, word);
     char *safe = text_safe(line, true);
-    puts(safe);
-    free(safe);
     free(line);
     free(word);
+    return safe;
+}
+
+static void print_command(const struct postfix *postfix, const struct change *change)
+{
+    char *line = make_command(postfix, change);
+    puts(line);
+    free(line);
 }
 
 void plan_print(const struct plan *plan, const struct postfix *postfix, bool only_commands)
@@ -185,6 +195,62 @@ void plan_print(const struct plan *plan, const struct postfix *postfix, bool onl
         said = why;
         print_command(postfix, &plan->changes[i]);
     }
+}
+
+static json_t *text_or_null(const char *text)
+{
+    char *safe = text == NULL ? NULL : text_safe(text, false);
+    json_t *value = safe == NULL ? json_null() : json_string(safe);
+    free(safe);
+    return value;
+}
+
+json_t *plan_changes(const struct plan *plan, const struct postfix *postfix)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct change *change = &plan->changes[i];
+        char *path = plan_path(postfix, change->file), *command = make_command(postfix, change);
+        json_array_append_new(list,
+                              json_pack("{sssssososs}", "file", path, "parameter",
+                                        change->parameter, "before", text_or_null(change->before),
+                                        "after", text_or_null(change->after), "command", command));
+        free(command);
+        free(path);
+    }
+    return list;
+}
+
+void plan_note(struct plan *plan, const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    ctl_complain("note: %s", text);
+    char *safe = text_safe(text, true);
+    if (plan->notes == NULL)
+        plan->notes = json_array();
+    json_array_append_new(plan->notes, json_string(safe));
+    free(safe);
+    free(text);
+}
+
+void plan_end(const struct plan *plan, const struct ctl *ctl, const struct postfix *postfix,
+              bool written, const char *text)
+{
+    if (!ctl->json) {
+        puts(text);
+        return;
+    }
+    json_t *all =
+        json_pack("{sbsbsoss*sO*}", "ok", true, "written", written, "changes",
+                  plan_changes(plan, postfix), "keywords", plan->keywords, "notes", plan->notes);
+    daemon_print_json(all);
+    json_decref(all);
 }
 
 /* Those changes of a file that set something, or those that unset, by one command. */
@@ -208,8 +274,16 @@ static int write_some(const struct plan *plan, const struct postfix *postfix, en
 
 int plan_write(const struct plan *plan, const struct postfix *postfix, enum plan_file file)
 {
+    char *path = plan_path(postfix, file);
+    struct file_link link = file_link_note(path);
     int failed = write_some(plan, postfix, file, true);
-    return failed != 0 ? failed : write_some(plan, postfix, file, false);
+    if (failed == 0)
+        failed = write_some(plan, postfix, file, false);
+    if (file_link_restore(path, &link) != 0)
+        ctl_complain("note: %s was a symbolic link, and is a file of its own now: %s", path,
+                     strerror(errno));
+    free(path);
+    return failed;
 }
 
 void plan_free(struct plan *plan)
@@ -221,5 +295,6 @@ void plan_free(struct plan *plan)
     }
     free(plan->changes);
     free(plan->keywords);
+    json_decref(plan->notes);
     *plan = (struct plan){0};
 }

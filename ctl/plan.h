@@ -27,6 +27,7 @@ struct plan {
     size_t count;
     bool exact[PLAN_FILE_COUNT]; /* the file is to be put back as a whole */
     char *keywords;              /* suppression.keywords to be written, or NULL */
+    json_t *notes;               /* what plan_note() has said; NULL = nothing */
 };
 
 /* Adds a parameter of main.cf; `after` is taken over, `before` is read from main.cf. */
@@ -63,7 +64,20 @@ bool plan_is_exact(const struct plan *plan, const struct postfix *postfix, enum 
 /* Writes the commands to standard output, each with its reason unless `only_commands`. */
 void plan_print(const struct plan *plan, const struct postfix *postfix, bool only_commands);
 
-/* Runs them for one file. 0, or -1 after saying what is wrong. */
+/* The changes for --json: an array of {file, parameter, before, after, command}; before is null
+ * where nothing stood, after where nothing will. The caller decrefs. */
+json_t *plan_changes(const struct plan *plan, const struct postfix *postfix);
+
+/* Says "note: …" on standard error, and keeps it for plan_end(). */
+void plan_note(struct plan *plan, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says how it has ended: `text`, or for --json the object {ok, written, changes, keywords, notes}.
+ * `written`: the changes have been made. */
+void plan_end(const struct plan *plan, const struct ctl *ctl, const struct postfix *postfix,
+              bool written, const char *text);
+
+/* Runs them for one file. What was a symbolic link stays one. 0, or -1 after saying what is wrong.
+ */
 int plan_write(const struct plan *plan, const struct postfix *postfix, enum plan_file file)
     __attribute__((warn_unused_result));
 

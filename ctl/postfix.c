@@ -40,6 +40,7 @@ static const char *const parameters[] = {
     "inet_interfaces",
     "mail_owner",
     "mail_version",
+    "non_smtpd_milters",
     "postscreen_discard_ehlo_keyword_address_maps",
     "queue_directory",
     "smtpd_command_filter",
@@ -124,6 +125,7 @@ int postfix_open(struct postfix *postfix, const char *config_dir)
     postfix->expanded = ask(postfix, "-x", PARAMETER_COUNT, NULL);
     postfix->set = ask(postfix, "-n", 0, NULL);
     postfix->overrides = ask(postfix, "-P", 0, NULL);
+    postfix->expanded_overrides = ask(postfix, "-Px", 0, NULL);
     postfix->version = postfix_get(postfix, "mail_version", true);
     postfix->config_dir = postfix_get(postfix, "config_directory", true);
     postfix->queue_dir = postfix_get(postfix, "queue_directory", true);
@@ -146,6 +148,7 @@ void postfix_close(struct postfix *postfix)
     free(postfix->expanded);
     free(postfix->set);
     free(postfix->overrides);
+    free(postfix->expanded_overrides);
     *postfix = (struct postfix){0};
 }
 
@@ -163,13 +166,25 @@ bool postfix_is_set(const struct postfix *postfix, const char *parameter)
     return is_set;
 }
 
-char *postfix_get_override(const struct postfix *postfix, const struct postfix_service *service,
+static char *find_override(const char *text, const struct postfix_service *service,
                            const char *parameter)
 {
     char *name = postfix_service_parameter(service, parameter);
-    char *value = find_value(postfix->overrides, name);
+    char *value = find_value(text, name);
     free(name);
     return value;
+}
+
+char *postfix_get_override(const struct postfix *postfix, const struct postfix_service *service,
+                           const char *parameter)
+{
+    return find_override(postfix->overrides, service, parameter);
+}
+
+char *postfix_expand_override(const struct postfix *postfix, const struct postfix_service *service,
+                              const char *parameter)
+{
+    return find_override(postfix->expanded_overrides, service, parameter);
 }
 
 char *postfix_service_parameter(const struct postfix_service *service, const char *parameter)

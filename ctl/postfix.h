@@ -22,7 +22,7 @@ struct postfix {
     struct postfix_service *services;
     size_t service_count;
     /* What postconf(1) said when it was opened: "NAME = VALUE" lines. */
-    char *raw, *expanded, *set, *overrides;
+    char *raw, *expanded, *set, *overrides, *expanded_overrides;
 };
 
 /* Asks postconf(1). 0, or -1 after saying what is wrong. */
@@ -40,6 +40,10 @@ bool postfix_is_set(const struct postfix *postfix, const char *parameter);
 /* What master.cf sets for one service with -o; NULL if nothing. The caller frees. */
 char *postfix_get_override(const struct postfix *postfix, const struct postfix_service *service,
                            const char *parameter);
+
+/* The same with $names replaced. */
+char *postfix_expand_override(const struct postfix *postfix, const struct postfix_service *service,
+                              const char *parameter);
 
 /* "SERVICE/TYPE/PARAMETER", as postconf -P takes it. The caller frees. */
 char *postfix_service_parameter(const struct postfix_service *service, const char *parameter);

@@ -40,7 +40,7 @@ void report_say(struct report *report, enum level level, const char *what, const
     char *safe_mend = mend == NULL ? NULL : text_safe(mend, true);
     report->failed += level == LEVEL_FAIL;
     report->warned += level == LEVEL_WARN;
-    json_array_append_new(report->findings, json_pack("{sssss*}", "level", levels[level].word,
+    json_array_append_new(report->findings, json_pack("{ssssss*}", "level", levels[level].word,
                                                       "finding", safe_what, "mend", safe_mend));
     if (!report->ctl->json)
         print_finding(report->ctl, level, safe_what, safe_mend);

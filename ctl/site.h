@@ -12,11 +12,13 @@
 /* Where bdat-milter.conf is unless -f says otherwise. */
 #define SITE_DEFAULT_CONF SYSCONFDIR "/bdat-milter.conf"
 
+#define SITE_KEYWORDS "smtpd_discard_ehlo_keywords"
+
 struct site {
     struct postfix postfix;
     const struct settings *settings;
     const char *conf_file; /* the path, whether it exists or not */
-    bool conf_exists;
+    bool conf_exists, conf_asked;
     struct hook hooks[HOOK_COUNT];
 };
 
@@ -26,7 +28,15 @@ enum exit_code site_open(struct site *site, const struct invocation *invocation)
     __attribute__((warn_unused_result));
 void site_close(struct site *site);
 
-/* True if a process listens on that Unix socket (a path of the file system). */
-bool site_listens(const char *path);
+/* "bdatctl COMMAND" with -s, -c and -f as they were given, to be shown; the caller frees. */
+char *site_command(const struct site *site, const struct ctl *ctl, const char *command);
+
+/* The keywords that smtpd_discard_ehlo_keywords names in main.cf or for an smtpd(8) service in
+ * master.cf, one list of all. The caller frees. */
+char *site_discarded_keywords(const struct site *site);
+
+/* Connects to a Unix socket (a path of the file system): 0 if a process listens there, or the
+ * errno. */
+int site_connect(const char *path);
 
 #endif

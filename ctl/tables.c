@@ -103,6 +103,17 @@ void tables_complain_taken(const struct site *site, const struct hook *hook, con
     free(command);
 }
 
+static void complain_white_space(const struct site *site, const struct hook *hook,
+                                 const char *value)
+{
+    char *dir = postfix_dir_option(&site->postfix);
+    ctl_complain("%s = %s\nholds a table with white space in its braces, which postconf -P "
+                 "cannot write for a service. Give it a name of its own, and run attach again:"
+                 "\n  postconf%s -e 'my_ehlo_maps = …' '%s = $my_ehlo_maps'",
+                 hook->parameter, value, dir, hook->parameter);
+    free(dir);
+}
+
 /* What main.cf holds that keeps us from setting the table for services. */
 static enum exit_code check_main(const struct site *site, const struct hook *hook,
                                  const char *wanted)
@@ -110,10 +121,7 @@ static enum exit_code check_main(const struct site *site, const struct hook *hoo
     enum exit_code code = EXIT_NO;
     char *raw = postfix_get(&site->postfix, hook->parameter, false);
     if (wanted == NULL)
-        ctl_complain("%s = %s\nholds a table with white space in its braces, which postconf -P "
-                     "cannot write for a service. Give it a name of its own, and run attach again:"
-                     "\n  postconf -e 'my_ehlo_maps = …' '%s = $my_ehlo_maps'",
-                     hook->parameter, raw, hook->parameter);
+        complain_white_space(site, hook, raw);
     else if (!is_ours(site, hook, raw) && tables_in_main(site, hook))
         ctl_complain("%s has its part of bdat-milter from another parameter (%s), and must not "
                      "have it in main.cf: `sendmail -bs` of ordinary users is answered 421.\nTake "

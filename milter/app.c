@@ -214,6 +214,12 @@ static void on_settle(void *context)
     sessions_settle(app->sessions);
 }
 
+static bool milter_is_attached(void *context)
+{
+    (void)context;
+    return filter_counts().sessions > 0;
+}
+
 static void want_settle(void *context)
 {
     struct app *app = context;
@@ -376,6 +382,7 @@ static int open_state(struct app *app, char *error, size_t error_size)
         .want_settle = want_settle,
         .save_client = save_client,
         .save_incident = save_incident,
+        .milter_is_attached = milter_is_attached,
         .context = app,
     };
     app->sessions = sessions_new(&options, app->settings);

@@ -14,6 +14,11 @@ static const char no_policy[] =
     "default_action=DUNNO } first in smtpd_data_restrictions and smtpd_end_of_data_restrictions "
     "in main.cf (bdatctl attach)";
 
+static const char no_begin[] =
+    "no policy request came at its begin: put check_policy_service { unix:bdat-milter/policy.sock, "
+    "default_action=DUNNO } first in smtpd_data_restrictions, in main.cf and wherever master.cf "
+    "sets that (bdatctl attach)";
+
 static const char no_end[] =
     "no policy request came at its end: put check_policy_service { unix:bdat-milter/policy.sock, "
     "default_action=DUNNO } first in smtpd_end_of_data_restrictions, in main.cf and wherever "
@@ -40,49 +45,96 @@ static const char *explain_unjoined(const struct attachment *attachment)
     return attachment->strangers > 0 ? other_namespace : begun_before;
 }
 
+/* The policy service tells a transfer's begin and its end apart, so it can be named which of its two
+ * lines is missing. */
+static const char *explain_unverified(const struct attachment *attachment,
+                                      const struct transfer *transfer)
+{
+    if (!transfer->whole || transfer->admitted == transfer->has_received)
+        return transfer->has_received ? no_milter : explain_unjoined(attachment);
+    return transfer->admitted ? no_end : no_begin;
+}
+
+/* What status and check say: it counts messages until newer sessions show that all is well. */
+static void keep_hint(struct attachment *attachment, const char *queue_id, const char *why,
+                      int64_t now_ms)
+{
+    const char *id = queue_id[0] != '\0' ? queue_id : "NOQUEUE";
+    if (now_ms >= attachment->hint_until_ms)
+        attachment->hinted = 0;
+    attachment->hint_until_ms = now_ms + WARNING_INTERVAL_MS;
+    attachment->hint_needs_verdict = true;
+    if (++attachment->hinted == 1)
+        snprintf(attachment->hint, sizeof(attachment->hint),
+                 "message %s was accepted unverified: %s", id, why);
+    else
+        snprintf(attachment->hint, sizeof(attachment->hint),
+                 "%u messages were accepted unverified, the last of them %s: %s",
+                 attachment->hinted, id, why);
+}
+
 static void warn(struct attachment *attachment, const char *queue_id, const char *why,
                  int64_t now_ms, struct log *log)
 {
+    keep_hint(attachment, queue_id, why, now_ms);
     if (now_ms < attachment->next_warning_ms)
         return;
     attachment->next_warning_ms = now_ms + WARNING_INTERVAL_MS;
-    attachment->hint = why;
-    log_write(log, LOG_LEVEL_WARNING,
-              "%s: verdict=unverified, accepted: %s (said once an hour)",
+    log_write(log, LOG_LEVEL_WARNING, "%s: verdict=unverified, accepted: %s (said once an hour)",
               queue_id[0] != '\0' ? queue_id : "NOQUEUE", why);
 }
 
 void attachment_take_unjoined(struct attachment *attachment, const char *queue_id, int64_t now_ms,
                               struct log *log)
 {
-    char *slot = attachment->unjoined[attachment->unjoined_next++ % ATTACHMENT_UNJOINED_KEPT];
-    snprintf(slot, TRANSFER_QUEUE_ID_SIZE, "%s", queue_id);
+    struct unjoined_message *slot =
+        &attachment->unjoined[attachment->unjoined_messages++ % ATTACHMENT_UNJOINED_KEPT];
+    slot->open = true;
+    snprintf(slot->queue_id, sizeof(slot->queue_id), "%s", queue_id);
+    bool needs_verdict = attachment->hinted > 0 && attachment->hint_needs_verdict;
     warn(attachment, queue_id, explain_unjoined(attachment), now_ms, log);
+    attachment->hint_needs_verdict = needs_verdict;
+}
+
+void attachment_take_joined(struct attachment *attachment)
+{
+    attachment->policy_joined++;
+    if (!attachment->hint_needs_verdict)
+        attachment->hinted = 0;
+}
+
+void attachment_take_verified(struct attachment *attachment)
+{
+    attachment->hinted = 0;
 }
 
 bool attachment_knows_unjoined(const struct attachment *attachment, const char *queue_id)
 {
-    for (unsigned i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++)
-        if (strcmp(attachment->unjoined[i], queue_id) == 0)
+    for (size_t i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++)
+        if (attachment->unjoined[i].open && strcmp(attachment->unjoined[i].queue_id, queue_id) == 0)
             return true;
+    return false;
+}
+
+bool attachment_claim_unjoined(struct attachment *attachment, const char *queue_id)
+{
+    for (size_t i = 0; i < ATTACHMENT_UNJOINED_KEPT; i++) {
+        struct unjoined_message *message = &attachment->unjoined[i];
+        if (message->open && (queue_id[0] == '\0' || strcmp(message->queue_id, queue_id) == 0)) {
+            message->open = false;
+            return true;
+        }
+    }
     return false;
 }
 
 void attachment_take_unverified(struct attachment *attachment, const struct transfer *transfer,
                                 int64_t now_ms, struct log *log)
 {
-    warn(attachment, transfer->queue_id,
-         transfer->has_received ? no_milter : explain_unjoined(attachment), now_ms, log);
-}
-
-void attachment_take_judged(struct attachment *attachment, const struct transfer *transfer,
-                            int64_t now_ms, struct log *log)
-{
-    if (transfer->whole && !transfer->has_received)
-        warn(attachment, transfer->queue_id, no_end, now_ms, log);
+    warn(attachment, transfer->queue_id, explain_unverified(attachment, transfer), now_ms, log);
 }
 
 const char *attachment_hint(const struct attachment *attachment, int64_t now_ms)
 {
-    return now_ms < attachment->next_warning_ms ? attachment->hint : NULL;
+    return attachment->hinted > 0 && now_ms < attachment->hint_until_ms ? attachment->hint : NULL;
 }

@@ -8,6 +8,7 @@
 #define GUARD_BDAT_NEEDS_MAIL "BDAT guard: needs MAIL first"
 #define GUARD_BDAT_MAX_CHUNKS "BDAT guard: more than limits.max_chunks"
 #define GUARD_BDAT_MAX_MESSAGE "BDAT guard: more than limits.max_message"
+#define GUARD_BDAT_IN_VAIN "BDAT guard: too many octets in refused transfers"
 
 static const char *const state_names[CONVERSATION_STATES] = {
     [CONVERSATION_CONNECTED] = "connected", [CONVERSATION_GREETED] = "greeted",
@@ -24,8 +25,10 @@ static const char *const mode_names[SESSION_MODES] = {
 };
 
 /* How often a session may declare max_message in transfers that are refused or given up: a
- * refused message must not cost the sound one behind it, an endless row of them must. */
+ * refused message must not cost the sound one behind it, an endless row of them must. Without a
+ * max_message it is 1 GiB each time. */
 #define IN_VAIN_FACTOR 10
+#define IN_VAIN_UNIT ((uint64_t)1 << 30)
 
 /* Everything a step needs, so that the steps have few arguments. */
 struct step {
@@ -77,8 +80,7 @@ void conversation_begin(struct conversation *conversation, const struct address 
     conversation->transfer.id = id;
     conversation->since_wall_ms = now_wall_ms;
     conversation->offered = offered;
-    conversation->whole = client != NULL;
-    conversation->has_client = client != NULL;
+    conversation->announced = conversation->whole = conversation->has_client = client != NULL;
     if (client != NULL)
         conversation->client = *client;
     reset_message(conversation);
@@ -92,14 +94,19 @@ static bool was_in_vain(enum verdict verdict)
            verdict == VERDICT_REFUSED;
 }
 
-/* A transfer counts as max_message at most: one that was far too large must not cost the sound ones
+static uint64_t in_vain_unit(const struct conversation_rules *rules)
+{
+    return rules->max_message > 0 ? rules->max_message : IN_VAIN_UNIT;
+}
+
+/* A transfer counts as one unit at most: one that was far too large must not cost the sound ones
  * behind it. */
 static void count_in_vain(struct conversation *conversation,
                           const struct conversation_rules *rules)
 {
     uint64_t octets = conversation->transfer.declared;
-    if (rules->max_message > 0 && octets > rules->max_message)
-        octets = rules->max_message;
+    if (octets > in_vain_unit(rules))
+        octets = in_vain_unit(rules);
     conversation->declared_in_vain = add_saturated(conversation->declared_in_vain, octets);
 }
 
@@ -212,9 +219,8 @@ static const char *guard_bdat(const struct step *step, unsigned broken)
         return GUARD_BDAT_MAX_CHUNKS;
     if ((broken & EVIDENCE_MAX_MESSAGE) && conversation->transfer.chunk_count > 0)
         return GUARD_BDAT_MAX_MESSAGE;
-    if (rules->max_message > 0 &&
-        conversation->declared_in_vain / IN_VAIN_FACTOR > rules->max_message)
-        return GUARD_BDAT_MAX_MESSAGE;
+    if (conversation->declared_in_vain / IN_VAIN_FACTOR > in_vain_unit(rules))
+        return GUARD_BDAT_IN_VAIN;
     return NULL;
 }
 
@@ -305,6 +311,8 @@ static void take_hello(struct step *step)
         return; /* Postfix answers 501 and stays where it was */
     transfer_copy_printable(conversation->helo, sizeof(conversation->helo),
                             step->command->argument.text, step->command->argument.length);
+    if (!conversation->announced)
+        conversation->has_client = false; /* it may be the next one already */
     reset_message(conversation);
     set_state(conversation, CONVERSATION_GREETED);
 }
@@ -436,9 +444,6 @@ static void take_command(struct step *step)
     case SMTP_VERB_RSET:
         take_rset(step);
         break;
-    case SMTP_VERB_XCLIENT:
-        conversation->proxied = true;
-        break;
     case SMTP_VERB_QUIT:
         set_state(conversation, CONVERSATION_ENDED);
         break;
@@ -473,21 +478,26 @@ unsigned conversation_broken_limits(const struct conversation *conversation)
     return conversation->transfer.evidence & EVIDENCE_OF_LIMITS;
 }
 
-void conversation_admit(struct conversation *conversation, const char *queue_id,
-                        const char *client_name, const struct address *client)
+void conversation_identify(struct conversation *conversation, const char *queue_id,
+                           const char *client_name, const struct address *client)
+{
+    struct transfer *transfer = &conversation->transfer;
+    transfer_copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id,
+                            strlen(queue_id));
+    transfer_copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
+                            strlen(client_name));
+    if (client == NULL)
+        return;
+    conversation->client = transfer->client = *client;
+    conversation->has_client = transfer->has_client = true;
+}
+
+void conversation_admit(struct conversation *conversation)
 {
     struct transfer *transfer = &conversation->transfer;
     transfer->admitted = true;
     if (!conversation->has_envelope)
         transfer->whole = false; /* Postfix knows of a MAIL that we did not see */
-    transfer_copy_printable(transfer->queue_id, sizeof(transfer->queue_id), queue_id,
-                            strlen(queue_id));
-    transfer_copy_printable(transfer->client_name, sizeof(transfer->client_name), client_name,
-                            strlen(client_name));
-    if (client == NULL || (conversation->has_client && !conversation->proxied))
-        return;
-    conversation->client = transfer->client = *client;
-    conversation->has_client = transfer->has_client = true;
 }
 
 void conversation_refuse(struct conversation *conversation,

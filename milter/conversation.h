@@ -10,8 +10,8 @@
  *   MAIL ──> BDAT … BDAT LAST ──> settled by the next command or the end of the session
  *
  * Order of calls for one message, as Postfix asks (smtpd.c, bdat_cmd()):
- *   conversation_take_command(BDAT …), conversation_admit() for the policy request at its begin,
- *   more commands, conversation_receive() for the policy request at its end,
+ *   conversation_take_command(BDAT …), conversation_identify() and conversation_admit() for the
+ *   policy request at its begin, more commands, conversation_receive() for that at its end,
  *   conversation_take_judgement() from the milter, the next command.
  */
 #ifndef BDAT_CONVERSATION_H
@@ -55,8 +55,8 @@ struct conversation {
     struct address client;
     bool has_client;
     bool offered;              /* the ehlo table let Postfix offer CHUNKING */
+    bool announced;            /* the ehlo table told of its begin and its client */
     bool whole;                /* seen from its begin, or at least from the last MAIL */
-    bool proxied;              /* XCLIENT was seen: the policy service knows the real client */
     bool credentials_may_follow; /* after AUTH: lines may be credentials, they are not kept */
     char helo[TRANSFER_NAME_SIZE];
     int64_t since_wall_ms;
@@ -105,10 +105,13 @@ void conversation_take_command(struct conversation *conversation, const char *li
 /* The limits that the chunks so far break, as evidence bits; asked at the policy request. */
 unsigned conversation_broken_limits(const struct conversation *conversation);
 
-/* Postfix took the message at hand at its first BDAT, or at DATA: the policy service was asked.
- * Copies queue id and client, both as Postfix names them. */
-void conversation_admit(struct conversation *conversation, const char *queue_id,
-                        const char *client_name, const struct address *client);
+/* A policy request names the message at hand: copies its queue id and its client. `client` may be
+ * NULL; it counts for more than that of the ehlo lookup, which does not know of XCLIENT. */
+void conversation_identify(struct conversation *conversation, const char *queue_id,
+                           const char *client_name, const struct address *client);
+
+/* Postfix took the message at hand at its first BDAT, or at DATA: the policy service was asked. */
+void conversation_admit(struct conversation *conversation);
 
 /* The policy service refused the message at hand at its first BDAT, for a limit that it breaks. It
  * is over at once if it was all of the transfer, at LAST otherwise. */

@@ -21,6 +21,8 @@
 /* libmilter takes these without const. */
 static char filter_name[] = "bdat-milter";
 static char queue_id_macro[] = "i";
+static char client_macro[] = "{client_connections}";
+static char data_macros[] = "i {client_connections}";
 static char version_macro[] = "v";
 
 /* A macro that no MTA has: asks for none. */
@@ -56,6 +58,7 @@ struct filter_message {
 /* One milter connection: an SMTP session. */
 struct filter_connection {
     enum mta mta;                  /* MTA_AUTO until the connect event shows it */
+    bool chose_macros;             /* the MTA sends at DATA what data_macros names */
     unsigned long steps;           /* what the negotiation agreed on (SMFIP_…) */
     struct sendmail_client *sendmail; /* its other half if mta is MTA_SENDMAIL */
     bool joined;
@@ -116,15 +119,16 @@ static struct filter_connection *get_connection(SMFICTX *ctx)
 }
 
 /*
- * Of Postfix the queue id at DATA and nothing else. It must not come with later stages: without
- * MAIL events libmilter never clears macros and looks for the latest stage first
- * (smfi_getsymval()), so that the second message of a session would be given the queue id of the
- * first. Sendmail has it at MAIL. The version is what tells them apart.
+ * Of Postfix the queue id at DATA, and beside it what shows that it is smtpd(8) which speaks. The
+ * queue id must not come with later stages: without MAIL events libmilter never clears macros and
+ * looks for the latest stage first (smfi_getsymval()), so that the second message of a session
+ * would be given the queue id of the first. Sendmail has it at MAIL. The version is what tells
+ * them apart.
  */
 static void ask_for_macros(SMFICTX *ctx, enum mta mta)
 {
     static const int unwanted[] = {SMFIM_HELO, SMFIM_ENVRCPT, SMFIM_EOM, SMFIM_EOH};
-    smfi_setsymlist(ctx, SMFIM_DATA, queue_id_macro);
+    smfi_setsymlist(ctx, SMFIM_DATA, data_macros);
     smfi_setsymlist(ctx, SMFIM_CONNECT, mta == MTA_POSTFIX ? no_macro : version_macro);
     smfi_setsymlist(ctx, SMFIM_ENVFROM, mta == MTA_POSTFIX ? no_macro : queue_id_macro);
     for (size_t i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++)
@@ -165,6 +169,7 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
         ask_for_macros(ctx, mta);
     if (connection != NULL) {
         connection->steps = *wanted_steps;
+        connection->chose_macros = (actions & SMFIF_SETSYMLIST) != 0;
         connection->mta = mta == MTA_POSTFIX ? MTA_POSTFIX : MTA_AUTO;
     }
     return SMFIS_CONTINUE;
@@ -276,6 +281,15 @@ static sfsistat on_end_of_header(SMFICTX *ctx)
     return reply_unless(ctx, SMFIP_NR_EOH, SMFIS_CONTINUE);
 }
 
+/* True for mail that never was an SMTP session's: cleanup(8) hands it to the filters of
+ * non_smtpd_milters, and has no such macro (cleanup_milter_eval(), smtpd_milter_eval() of
+ * Postfix). */
+static bool is_local_mail(SMFICTX *ctx, const struct filter_connection *connection)
+{
+    return connection != NULL && connection->chose_macros && connection->mta == MTA_POSTFIX &&
+           smfi_getsymval(ctx, client_macro) == NULL;
+}
+
 /* Postfix's: lets the message go that did not use BDAT. */
 static sfsistat begin_message(SMFICTX *ctx)
 {
@@ -284,7 +298,8 @@ static sfsistat begin_message(SMFICTX *ctx)
     struct join_key key;
     if (connection == NULL || queue_id == NULL ||
         !joins_begin(filter.options.joins, queue_id, &key)) {
-        letters_post_unjoined(&filter.options, queue_id != NULL ? queue_id : "");
+        if (!is_local_mail(ctx, connection))
+            letters_post_unjoined(&filter.options, queue_id != NULL ? queue_id : "");
         return SMFIS_ACCEPT;
     }
     connection->joined = true;

@@ -113,7 +113,8 @@ void recorder_add(struct recorder *recorder, const struct record *record)
 {
     struct record *slot = &recorder->ring[recorder->added++ % RECORDER_RING_SIZE];
     *slot = *record;
-    recorder->counts.verdicts[record->verdict]++;
+    if (!record->counted)
+        recorder->counts.verdicts[record->verdict]++;
     if (record->answered)
         recorder->counts.actions[record->action]++;
     if (record->transfer.mode != TRANSFER_DATA)

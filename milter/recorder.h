@@ -35,6 +35,7 @@ struct record {
     int64_t elapsed_ms;            /* since its first chunk */
     int64_t since_chunk_ms;        /* since its last chunk */
     bool observed;                 /* mode = "observe": the action was not carried out */
+    bool counted;                  /* by recorder_count_unverified() before */
 };
 
 struct record_counts {

@@ -44,6 +44,7 @@ struct sessions {
     const struct settings *settings;
     struct session_counts counts;
     struct attachment attachment;
+    uint64_t largest;         /* R of the largest message received whole, octets */
     size_t others;            /* Sendmail's sessions alive now */
     LIST_HEAD(, session) endings; /* over, with a transfer in the air, to be judged soon */
     LIST_HEAD(, session) buckets[BUCKETS];
@@ -169,12 +170,29 @@ void sessions_note_change(struct sessions *sessions, const struct suppression_ch
 static void settle(struct sessions *sessions, struct session *session,
                    struct conversation_result *result)
 {
+    bool unverified =
+        result->has_ended && !result->was_judged && result->judgement.verdict == VERDICT_UNVERIFIED;
+    bool counted =
+        unverified && attachment_claim_unjoined(&sessions->attachment, result->ended.queue_id);
     result->ended.pid = session->pid;
-    if (!settlement_take(&sessions->options, session->settings, result))
+    settlement_take(&sessions->options, session->settings, result, counted);
+    if (!unverified)
         return;
     count_unverified(sessions, session);
     attachment_take_unverified(&sessions->attachment, &result->ended, clock_monotonic_ms(),
                                sessions->options.log);
+}
+
+/* True if a transfer of this session that Postfix took would have been told of by the policy
+ * service, as others were; or would be unjoined at the milter, to which Postfix connects at the
+ * begin of each session, and none ever was. */
+static bool would_be_told(const struct sessions *sessions, const struct conversation *conversation)
+{
+    const struct sessions_options *options = &sessions->options;
+    if (sessions->attachment.policy_joined > 0)
+        return true;
+    return conversation->announced && sessions->attachment.unjoined_messages == 0 &&
+           options->milter_is_attached != NULL && options->milter_is_attached(options->context);
 }
 
 /* What could have told more of the message at hand. */
@@ -185,8 +203,9 @@ static struct hooks_seen find_hooks(const struct sessions *sessions,
     bool asked = conversation->transfer.mode != TRANSFER_NONE && !conversation->judged &&
                  queue_id[0] != '\0';
     return (struct hooks_seen){
-        .policy = sessions->attachment.policy_joined > 0,
+        .policy = would_be_told(sessions, conversation),
         .milter = asked && joins_milter_seen(sessions->options.joins, queue_id),
+        .largest = sessions->largest,
     };
 }
 
@@ -338,8 +357,7 @@ static bool guard_policy(struct sessions *sessions, const struct session *sessio
     return true;
 }
 
-static void admit(struct sessions *sessions, struct session *session,
-                  const struct policy_request *request)
+static void identify(struct session *session, const struct policy_request *request)
 {
     struct conversation *conversation = &session->conversation;
     char queue_id[TRANSFER_QUEUE_ID_SIZE], name[TRANSFER_NAME_SIZE];
@@ -348,8 +366,15 @@ static void admit(struct sessions *sessions, struct session *session,
                                &client);
     copy_slice(request->queue_id, queue_id, sizeof(queue_id));
     copy_slice(request->client_name, name, sizeof(name));
-    conversation_admit(conversation, queue_id, name, known ? &client : NULL);
+    conversation_identify(conversation, queue_id, name, known ? &client : NULL);
     memcpy(session->client_name, conversation->transfer.client_name, sizeof(session->client_name));
+}
+
+static void admit(struct sessions *sessions, struct session *session)
+{
+    struct conversation *conversation = &session->conversation;
+    const char *queue_id = conversation->transfer.queue_id;
+    conversation_admit(conversation);
     if (queue_id[0] == '\0')
         return;
     const struct join_key key = {session->pid, conversation->generation,
@@ -369,9 +394,10 @@ static void take_begin(struct sessions *sessions, struct session *session,
     if (guard_policy(sessions, session, request, action, size))
         return;
     session->had_queue_id = session->had_queue_id || has_text(request->queue_id);
+    identify(session, request);
     unsigned broken = conversation_broken_limits(conversation);
     if (broken == 0 || session->settings->mode == MODE_OBSERVE) {
-        admit(sessions, session, request);
+        admit(sessions, session);
         return;
     }
     struct conversation_result result;
@@ -387,6 +413,8 @@ static void take_end(struct sessions *sessions, struct session *session,
     struct conversation *conversation = &session->conversation;
     char queue_id[TRANSFER_QUEUE_ID_SIZE];
     copy_slice(request->queue_id, queue_id, sizeof(queue_id));
+    if (request->size > sessions->largest)
+        sessions->largest = request->size;
     if (conversation->transfer.mode == TRANSFER_NONE) {
         if (!attachment_knows_unjoined(&sessions->attachment, queue_id))
             sessions_take_unjoined(sessions, queue_id);
@@ -394,6 +422,8 @@ static void take_end(struct sessions *sessions, struct session *session,
         return;
     }
     name_message(request, session->received, sizeof(session->received));
+    if (conversation->transfer.queue_id[0] == '\0')
+        identify(session, request); /* nobody asked at its begin, or an earlier daemon */
     conversation_receive(conversation, queue_id, request->size, request->recipient_count);
     if (conversation->transfer.mode == TRANSFER_BDAT && queue_id[0] != '\0')
         joins_complete(sessions->options.joins, queue_id, &conversation->transfer);
@@ -420,7 +450,7 @@ void sessions_take_policy(struct sessions *sessions, int64_t peer,
     if (session == NULL)
         return;
     if (session->conversation.transfer.mode != TRANSFER_NONE)
-        sessions->attachment.policy_joined++;
+        attachment_take_joined(&sessions->attachment);
     if (request->state == POLICY_STATE_DATA)
         take_begin(sessions, session, request, action, size);
     else if (request->has_size)
@@ -455,10 +485,12 @@ void sessions_take_judged(struct sessions *sessions, const struct join_key *key,
         if (record->verdict == VERDICT_UNVERIFIED)
             count_unverified(sessions, session);
     }
-    if (record->verdict == VERDICT_UNVERIFIED)
-        attachment_take_judged(&sessions->attachment, &record->transfer, clock_monotonic_ms(),
-                               sessions->options.log);
+    if (record->verdict == VERDICT_UNVERIFIED && !record->transfer.has_received)
+        attachment_take_unverified(&sessions->attachment, &record->transfer, clock_monotonic_ms(),
+                                   sessions->options.log);
     settlement_add(&sessions->options, record);
+    if (record->verdict != VERDICT_UNVERIFIED)
+        attachment_take_verified(&sessions->attachment);
 }
 
 void sessions_take_unjoined(struct sessions *sessions, const char *queue_id)

@@ -34,6 +34,8 @@ struct sessions_options {
     void (*want_settle)(void *context);
     /* An incident is to be kept; may be NULL. */
     void (*save_incident)(void *context, const struct record *record);
+    /* True once a server has connected to the milter; NULL: none ever does. */
+    bool (*milter_is_attached)(void *context);
     void *context;
 };
 

@@ -60,11 +60,15 @@ static void settle_data(const struct sessions_options *options,
 
 /* A transfer that the milter never judged. */
 static void record_ending(const struct sessions_options *options, const struct settings *settings,
-                          const struct conversation_result *result)
+                          const struct conversation_result *result, bool counted)
 {
     struct record record = {.transfer = result->ended, .verdict = result->judgement.verdict};
     record.observed = settings->mode == MODE_OBSERVE;
-    if (record.verdict == VERDICT_REFUSED && !record.observed) {
+    record.counted = counted;
+    if (counted && result->ended.has_received) {
+        record.answered = true;
+        record.action = ACTION_ACCEPT;
+    } else if (record.verdict == VERDICT_REFUSED && !record.observed) {
         record.answered = true;
         record.action = ACTION_REJECT;
     }
@@ -78,22 +82,21 @@ static void record_overrun(const struct sessions_options *options, const struct 
         keep_incident(options, record);
 }
 
-bool settlement_take(const struct sessions_options *options, const struct settings *settings,
-                     const struct conversation_result *result)
+void settlement_take(const struct sessions_options *options, const struct settings *settings,
+                     const struct conversation_result *result, bool counted)
 {
     if (!result->has_ended && !result->data_over)
-        return false;
+        return;
     if (result->ended.queue_id[0] != '\0')
         joins_close(options->joins, result->ended.queue_id);
     if (result->data_ended)
         settle_data(options, result);
     if (!result->has_ended)
-        return false;
+        return;
     enum verdict verdict = result->judgement.verdict;
     if (!result->was_judged)
-        record_ending(options, settings, result);
+        record_ending(options, settings, result, counted);
     else if (verdict == VERDICT_OVERRUN)
         record_overrun(options, &result->ended);
     settle_client(options, settings, &result->ended, verdict);
-    return !result->was_judged && verdict == VERDICT_UNVERIFIED;
 }

@@ -16,9 +16,9 @@
 #include "milter/suppression.h"
 
 /* Settles what a command or an end has brought to its end; `settings` are those of its session.
- * True if it was a BDAT transfer that could not be checked and of which nobody knew before. */
-bool settlement_take(const struct sessions_options *options, const struct settings *settings,
-                     const struct conversation_result *result);
+ * `counted`: it is unverified, and was counted when the milter let it through. */
+void settlement_take(const struct sessions_options *options, const struct settings *settings,
+                     const struct conversation_result *result, bool counted);
 
 /* Adds a record that somebody else has judged; its times are filled in. */
 void settlement_add(const struct sessions_options *options, struct record *record);

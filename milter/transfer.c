@@ -24,6 +24,7 @@ void transfer_add_chunk(struct transfer *transfer, uint64_t octets, bool last, i
     transfer->declared =
         octets > UINT64_MAX - transfer->declared ? UINT64_MAX : transfer->declared + octets;
     transfer->last = last;
+    transfer->null_chunk |= octets == 0 && !last;
     transfer->last_chunk_ms = now_ms;
     transfer->command_followed = false;
 }
@@ -200,12 +201,39 @@ static bool was_refused(const struct transfer *transfer, int64_t now_ms)
     return transfer->aborted_ms > 0 && now_ms - transfer->aborted_ms >= ABORT_GRACE_MS;
 }
 
-/* The octets were announced, Postfix took the transfer, and then the session was over. */
-static enum verdict judge_vanished(const struct transfer *transfer, int64_t now_ms,
-                                   int64_t stall_seconds)
+/* A chunk beyond message_size_limit is read, dropped and answered 552, after policy service and
+ * milter were asked at its begin, and nothing tells them (smtpd.c, bdat_cmd()). The limit is not
+ * below what MAIL was taken with as SIZE (smtpd_check_size()). */
+static bool may_exceed_size_limit(const struct transfer *transfer, const struct hooks_seen *seen)
 {
-    return now_ms - transfer->last_chunk_ms >= stall_seconds * 1000 ? VERDICT_STALLED
-                                                                     : VERDICT_LOST;
+    uint64_t known = TRANSFER_DEFAULT_SIZE_LIMIT;
+    if (seen->largest > known)
+        known = seen->largest;
+    if (transfer->has_size && transfer->size > known)
+        known = transfer->size;
+    return transfer->declared > known;
+}
+
+/* The octets were announced, Postfix took the transfer, and then the session was over. */
+static void judge_vanished(const struct transfer *transfer, const struct hooks_seen *seen,
+                           int64_t silence_ms, int64_t stall_seconds, struct judgement *result)
+{
+    if (may_exceed_size_limit(transfer, seen))
+        result->evidence |= EVIDENCE_SIZE_UNKNOWN; /* the client had its answer, maybe */
+    else
+        result->verdict = silence_ms >= stall_seconds * 1000 ? VERDICT_STALLED : VERDICT_LOST;
+}
+
+/* The policy service was not asked at the begin of the transfer: Postfix refused it, or
+ * smtpd_data_restrictions lacks us. */
+static enum verdict judge_not_admitted(const struct transfer *transfer,
+                                       const struct hooks_seen *seen)
+{
+    if (transfer->has_received)
+        return VERDICT_UNVERIFIED;
+    if (transfer->null_chunk)
+        return VERDICT_FAILED_ELSEWHERE;
+    return transfer->whole && seen->policy ? VERDICT_FAILED_ELSEWHERE : VERDICT_UNVERIFIED;
 }
 
 struct judgement transfer_judge_ending(const struct transfer *transfer,
@@ -222,20 +250,20 @@ struct judgement transfer_judge_ending(const struct transfer *transfer,
     else if (transfer->evidence & (EVIDENCE_MALFORMED | EVIDENCE_GUARDED))
         result.verdict = VERDICT_FAILED_ELSEWHERE; /* Postfix answers and hangs up */
     else if (!transfer->admitted)
-        result.verdict = transfer->whole && seen->policy ? VERDICT_FAILED_ELSEWHERE
-                                                         : VERDICT_UNVERIFIED;
+        result.verdict = judge_not_admitted(transfer, seen);
     else if (transfer->evidence & EVIDENCE_FOREIGN_INPUT)
         result.verdict = VERDICT_DESYNCHRONIZED;
     else if (transfer->has_received)
         result.verdict = seen->milter ? VERDICT_FAILED_ELSEWHERE : VERDICT_UNVERIFIED;
-    else if (transfer->server_gone || was_refused(transfer, now_ms))
+    else if (transfer->server_gone || transfer->null_chunk || was_refused(transfer, now_ms))
         result.verdict = VERDICT_FAILED_ELSEWHERE;
-    else if (ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed)
+    else if (ending == TRANSFER_ENDED_BY_SESSION && !transfer->command_followed) {
         /* Postfix reads no octet before the milter has seen the begin: if it has not, another
          * restriction or filter refused the transfer. */
-        result.verdict = seen->milter ? judge_vanished(transfer, now_ms, stall_seconds)
-                                      : VERDICT_FAILED_ELSEWHERE;
-    else if (!transfer->last)
+        if (seen->milter)
+            judge_vanished(transfer, seen, now_ms - transfer->last_chunk_ms, stall_seconds,
+                           &result);
+    } else if (!transfer->last)
         result.verdict = VERDICT_ABANDONED;
     return result;
 }

@@ -63,6 +63,7 @@ struct transfer {
     bool offered;             /* CHUNKING was offered to the client, as far as we know */
     bool server_gone;         /* its smtpd process is no more: stopped or killed, maybe */
     bool command_followed;    /* a command came after the last chunk */
+    bool null_chunk;          /* an empty chunk without LAST: refused, and so is all behind it */
     bool has_size;            /* MAIL said SIZE */
     uint64_t size;            /* S, octets */
     bool has_received;        /* the policy service told R */
@@ -102,11 +103,15 @@ enum transfer_ending {
     TRANSFER_ENDED_BY_SESSION, /* the session is over */
 };
 
+/* Postfix's own default of message_size_limit, octets. */
+#define TRANSFER_DEFAULT_SIZE_LIMIT 10240000
+
 /* Which hooks could have told more of a transfer: without them nobody can tell a refusal of
  * Postfix's from a missing line in main.cf. */
 struct hooks_seen {
-    bool policy; /* the policy service is asked for this server's sessions */
+    bool policy; /* had Postfix taken the transfer, the policy service or the milter would know */
     bool milter; /* the milter saw the begin of this transfer */
+    uint64_t largest; /* R of the largest message that was ever received whole, octets */
 };
 
 /* Judges such a transfer at the monotonic time now_ms. */

@@ -69,6 +69,7 @@ static const char *const evidences[EVIDENCE_BITS] = {
     "foreign_input",   "max_chunks",     "max_chunk",    "min_chunk",
     "max_message",     "binarymime",     "guarded",      "changed_body",
     "malformed",       "nested_mail",    "server_gone",  "insisted",
+    "size_unknown",
 };
 
 const char *verdict_name(enum verdict verdict)

@@ -64,8 +64,9 @@ enum evidence {
     EVIDENCE_NESTED_MAIL = 1 << 17,     /* MAIL between the chunks: two messages may be mixed */
     EVIDENCE_SERVER_GONE = 1 << 18,     /* the smtpd process ended with the session */
     EVIDENCE_INSISTED = 1 << 19,        /* sent back before, time and again, just as it is */
+    EVIDENCE_SIZE_UNKNOWN = 1 << 20,    /* nobody knows if Postfix takes messages of that size */
 };
-#define EVIDENCE_BITS 20
+#define EVIDENCE_BITS 21
 
 /* The bits that say which configured limit was broken: the verdict is `refused` then. */
 #define EVIDENCE_OF_LIMITS                                                                         \

@@ -37,8 +37,13 @@ for my $how (qw(stop kill)) {
 
     # Postfix does not reconnect to a milter in mid-session, so that nobody judges the rest of it.
     begin($client, $after);
-    my @across = map { $_->{verdict} } $daemon->transfers;
-    is_deeply(\@across, ['unverified'], "$how: the message across it is unverified");
+    my @across = $daemon->transfers;
+    is_deeply([map { $_->{verdict} } @across], ['unverified'], "$how: the message across it is unverified");
+    is($across[0]{client_address}, $client->from, "$how: with its client");
+    like($daemon->log_text, qr/ (?!NOQUEUE)$across[0]{queue_id}: client=\S*\[\Q@{[$client->from]}\E\].* verdict=unverified /,
+        "$how: and its queue id");
+    like($stage->maildir->wait_for($during->{id}), qr/\bid $across[0]{queue_id}\b/, "$how: which is Postfix's");
+    is($daemon->status->{transfers}{unverified}, 1, "$how: counted once");
     like(send_rest($client, $after), qr/^250 /, "$how: a message after it is taken");
     like($client->quit, qr/^221 /, "$how: QUIT");
     check_transfer($stage, $after, {verdict => 'unverified', drift => 0}, "$how: after it");

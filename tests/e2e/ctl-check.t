@@ -33,7 +33,7 @@ sub try_all ($chroot) {
     is($got->{code}, 1, 'check of a plain Postfix: exit 1');
     like(
         $got->{out},
-        qr/^FAIL +main\.cf: smtpd_command_filter does not name bdat-milter\n +-> bdatctl attach -c /m,
+        qr/^FAIL +main\.cf: smtpd_command_filter does not name bdat-milter\n +-> bdatctl -s \S+ attach -c \S+ -f \S+$/m,
         'each missing hook, and what mends it'
     );
 

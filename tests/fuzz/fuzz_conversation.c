@@ -4,7 +4,9 @@
  * A script of lines, so that any order of events is tried: "> LINE" is a command that Postfix takes
  * if it can, "< LINE" one that it refuses for a reason of its own; "aID", "f", "rN", "jC", "wN",
  * "m", "e" and "b" are the policy requests and a refusal, the milter's judgement, time, the
- * milter's begin, the end of the session and the next one; "l" sets limits. A small model of smtpd
+ * milter's begin, the end of the session and the next one; "iID" is a request at the end of a
+ * message that had none at its begin; "gN" is the size of the largest message received, "p" a
+ * server without policy service, "l" sets limits. A small model of smtpd
  * says where Postfix would write to a queue file that it does not have: the guard must have kept
  * the command away.
  *
@@ -21,6 +23,8 @@
 #include "milter/conversation.h"
 
 #define SECRET "c2VjcmV0LXBhc3N3b3Jk"
+
+static const struct address client = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -111,6 +115,27 @@ static bool is_judged_by_ending(enum verdict verdict)
     }
 }
 
+/* Who has used BDAT as the standard has it, or may have been refused, gets no strike. */
+static void check_blame(const struct play *play, const struct transfer *ended, enum verdict verdict)
+{
+    uint64_t known =
+        ended->has_size && ended->size > play->seen.largest ? ended->size : play->seen.largest;
+    bool large = ended->declared > TRANSFER_DEFAULT_SIZE_LIMIT && ended->declared > known;
+    bool vanished = verdict == VERDICT_LOST || verdict == VERDICT_STALLED;
+    if (vanished)
+        require(ended->admitted && play->seen.milter, "what was lost had been taken");
+    if (vanished)
+        require(!large && !ended->null_chunk, "a refusal may look like that");
+    if (ended->evidence & EVIDENCE_SIZE_UNKNOWN)
+        require(large && verdict == VERDICT_FAILED_ELSEWHERE, "only large ones may be too large");
+    if (ended->has_received && verdict == VERDICT_FAILED_ELSEWHERE)
+        require(ended->admitted || (ended->evidence & (EVIDENCE_MALFORMED | EVIDENCE_GUARDED)),
+                "received without a begin: nobody knows");
+    if (!play->seen.policy && !ended->admitted && verdict == VERDICT_FAILED_ELSEWHERE)
+        require(ended->null_chunk || (ended->evidence & (EVIDENCE_MALFORMED | EVIDENCE_GUARDED)),
+                "a refusal is told from a missing policy service");
+}
+
 static void check_ended(struct play *play, const struct conversation_result *result)
 {
     const struct transfer *ended = &result->ended;
@@ -126,6 +151,7 @@ static void check_ended(struct play *play, const struct conversation_result *res
                 "a judgement stands, or an overrun follows it");
     } else {
         require(is_judged_by_ending(result->judgement.verdict), "nothing clean without milter");
+        check_blame(play, ended, result->judgement.verdict);
     }
     if (result->judgement.verdict == VERDICT_DESYNCHRONIZED && !result->was_judged)
         require(ended->evidence & EVIDENCE_FOREIGN_INPUT, "desynchronized by a foreign line");
@@ -291,7 +317,6 @@ static void end_session(struct play *play)
 
 static void begin_session(struct play *play, bool known, bool offered)
 {
-    static const struct address client = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1}};
     end_session(play);
     conversation_begin(&play->conversation, known ? &client : NULL, offered, play->now_ms);
     play->smtpd = (struct smtpd){0};
@@ -340,7 +365,18 @@ static void take_event(struct play *play, const char *line, size_t length)
     unsigned number = (unsigned)strtoul(text, NULL, 10);
     switch (line[0]) {
     case 'a':
-        conversation_admit(&play->conversation, text, text, NULL);
+        conversation_identify(&play->conversation, text, text, NULL);
+        conversation_admit(&play->conversation);
+        break;
+    case 'i':
+        conversation_identify(&play->conversation, text, text, number % 2 ? &client : NULL);
+        conversation_receive(&play->conversation, play->conversation.transfer.queue_id, number, 1);
+        break;
+    case 'g':
+        play->seen.largest = number;
+        break;
+    case 'p':
+        play->seen.policy = number % 2 == 1;
         break;
     case 'f':
         refuse(play);
@@ -425,7 +461,8 @@ static void say_aside(struct play *play, struct decisions *decisions)
 static void be_told(struct play *play, struct decisions *decisions, bool end)
 {
     if (!end) {
-        conversation_admit(&play->conversation, "Q1", "client", NULL);
+        conversation_identify(&play->conversation, "Q1", "client", NULL);
+        conversation_admit(&play->conversation);
         play->seen.milter = true;
         return;
     }

@@ -6,6 +6,8 @@
  *   admit ID      the policy service is asked at the begin of a message
  *   refuse        … and answers that a limit is broken
  *   receive ID N  the policy service is asked at its end, R = N
+ *   name ID       … and it had not been asked at the begin
+ *   largest N     R of the largest message ever
  *   judge WORD    the milter's verdict on the message at hand
  *   wait MS       time passes
  *   milter        the milter saw the message at hand
@@ -75,6 +77,7 @@ static void note_result(struct play *play)
         say(play, "guard:%.4s", result->replacement);
 }
 
+/* As the ehlo lookup has it, and as the policy service has it. */
 static const struct address the_client = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1}};
 static const struct address real_client = {
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 9}};
@@ -94,7 +97,12 @@ static void take_event(struct play *play, const char *line, size_t length)
     }
     assert_true(sscanf(event, "%31s %95[^\n]", word, more) >= 1);
     if (strcmp(word, "admit") == 0) {
-        conversation_admit(conversation, more, "mx.example.org", &real_client);
+        conversation_identify(conversation, more, "mx.example.org", &real_client);
+        conversation_admit(conversation);
+    } else if (strcmp(word, "name") == 0) {
+        conversation_identify(conversation, more, "mx.example.org", &real_client);
+    } else if (strcmp(word, "largest") == 0) {
+        play->seen.largest = strtoull(more, NULL, 10);
     } else if (strcmp(word, "refuse") == 0) {
         conversation_refuse(conversation, &play->rules, &play->seen, play->now_ms, &play->result);
         note_result(play);
@@ -271,6 +279,61 @@ static const struct row rows[] = {
     {"a null chunk, which Postfix refuses",
      HELLO MAIL "> BDAT 0\n> BDAT 50 LAST\n> QUIT",
      "failed_elsewhere =ended",
+     {0},
+     false,
+     false},
+    {"the same, and nobody knows of a policy service",
+     HELLO MAIL "> BDAT 0\n> BDAT 50 LAST\nend",
+     "failed_elsewhere =ended",
+     {0},
+     false,
+     true},
+    {"a null chunk in the middle, then the client goes",
+     HELLO MAIL "> BDAT 50\nadmit Q1\nmilter\n> BDAT 0\nwait 300000\nend",
+     "failed_elsewhere =ended",
+     {0},
+     false,
+     false},
+    {"a null chunk in the middle, then LAST and RSET",
+     HELLO MAIL "> BDAT 50\nadmit Q1\nmilter\n> BDAT 0\n> BDAT 9 LAST\n> RSET\n" MAIL SENT "end",
+     "failed_elsewhere match* =ended",
+     {0},
+     false,
+     false},
+    {"a null chunk costs the next message nothing",
+     HELLO MAIL "> BDAT 0\n> RSET\n" MAIL "> BDAT 50 LAST\nadmit Q1\nmilter\nend",
+     "failed_elsewhere lost =ended",
+     {0},
+     false,
+     false},
+    {"too large for Postfix, maybe",
+     HELLO MAIL "> BDAT 10240001 LAST\nadmit Q1\nmilter\nwait 300000\nend",
+     "failed_elsewhere+size_unknown =ended",
+     {0},
+     false,
+     false},
+    {"too large by its second chunk, maybe",
+     HELLO MAIL "> BDAT 10240000\nadmit Q1\nmilter\n> BDAT 1\nend",
+     "failed_elsewhere+size_unknown =ended",
+     {0},
+     false,
+     false},
+    {"not too large: larger ones were received",
+     HELLO MAIL "largest 20000000\n> BDAT 10240001 LAST\nadmit Q1\nmilter\nend",
+     "lost =ended",
+     {0},
+     false,
+     false},
+    {"not too large: MAIL was taken with that SIZE",
+     HELLO "> MAIL FROM:<a@b> SIZE=10240001\n> RCPT TO:<c@d>\n> BDAT 10240001 LAST\nadmit Q1\n"
+           "milter\nend",
+     "lost =ended",
+     {0},
+     false,
+     false},
+    {"the policy service is asked at the end only",
+     HELLO MAIL "> BDAT 50 LAST\nname Q1\nreceive Q1 50\n> QUIT",
+     "unverified =ended",
      {0},
      false,
      false},
@@ -813,6 +876,36 @@ static void test_octets_in_vain(void **state)
     assert_string_equal(play.outcome, "match*");
 }
 
+/* The same without max_message: after 10 GiB, of which each transfer is 1 GiB at most. */
+static void test_octets_in_vain_without_a_limit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script;
+        int rounds; /* that pass */
+    } cases[] = {
+        {MAIL "> BDAT 200000000\nadmit Q1\n> RSET\n", 54},
+        {MAIL "> BDAT 900000000000 LAST\n> RSET\n", 11},
+        {MAIL "> BDAT 5 LAST\n> RSET\n", 1000},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct play play;
+        start(&play);
+        run(&play, HELLO);
+        int rounds = 0;
+        while (rounds < 1000 && strstr(play.outcome, "guard") == NULL) {
+            play.outcome[0] = '\0';
+            run(&play, cases[i].script);
+            rounds += strstr(play.outcome, "guard") == NULL;
+        }
+        assert_int_equal(rounds, cases[i].rounds);
+        run(&play, "end\n" HELLO);
+        play.outcome[0] = '\0';
+        run(&play, MAIL SENT "> QUIT");
+        assert_string_equal(play.outcome, "match*");
+    }
+}
+
 /* A long session of messages that were taken, or that nobody could judge, meets no guard. */
 static void test_octets_taken_are_not_in_vain(void **state)
 {
@@ -852,7 +945,7 @@ static void test_the_ledger(void **state)
     assert_string_equal(ended->helo, "client.example.org");
     assert_string_equal(ended->sender, "a@example.org");
     assert_string_equal(ended->client_name, "mx.example.org");
-    assert_memory_equal(&ended->client, &the_client, sizeof(the_client));
+    assert_memory_equal(&ended->client, &real_client, sizeof(real_client));
     assert_int_equal(ended->chunk_count, 2);
     assert_int_equal(ended->chunks[1], 40);
     assert_int_equal(ended->declared, 50);
@@ -901,6 +994,23 @@ static void test_who_the_client_is(void **state)
     start(&play);
     run(&play, "> EHLO x\n" MAIL "> BDAT 5 LAST\n> QUIT");
     assert_false(play.ended.has_client);
+    /* Refused at its begin, or received without a request there: the request names it as well. */
+    start(&play);
+    play.rules.max_chunk = 4;
+    run(&play, "> EHLO x\n" MAIL "> BDAT 5 LAST\nname Q1\nrefuse");
+    assert_true(play.ended.has_client);
+    start(&play);
+    run(&play, "> BDAT 5 LAST\nname Q1\nreceive Q1 5\n> QUIT");
+    assert_memory_equal(&play.ended.client, &real_client, sizeof(real_client));
+    assert_string_equal(play.ended.queue_id, "Q1");
+    assert_string_equal(play.ended.client_name, "mx.example.org");
+    /* Without the ehlo lookup, a greeting may be that of another client. */
+    start(&play);
+    run(&play, "> EHLO x\n" MAIL SENT "> NOOP\n> EHLO y\n" MAIL "> BDAT 5 LAST\n> QUIT");
+    assert_false(play.ended.has_client);
+    start(&play);
+    run(&play, HELLO MAIL SENT "> NOOP\n> EHLO y\n" MAIL "> BDAT 5 LAST\n> QUIT");
+    assert_true(play.ended.has_client);
 }
 
 static void test_numbers_tell_messages_apart(void **state)
@@ -1080,6 +1190,7 @@ int main(void)
         cmocka_unit_test(test_each_end_of_data_is_told),
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_octets_in_vain),
+        cmocka_unit_test(test_octets_in_vain_without_a_limit),
         cmocka_unit_test(test_octets_taken_are_not_in_vain),
         cmocka_unit_test(test_the_ledger),
         cmocka_unit_test(test_two_messages_do_not_mix),

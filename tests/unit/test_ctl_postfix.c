@@ -268,9 +268,15 @@ static void test_keywords_edit(void **state)
         {"suppression: { keywords = \"old\"; } # x\n", "suppression: { keywords = \"k\"; } # x\n"},
         {"# suppression = { }\nsuppression = {\n# keywords = \"no\";\nkeywords=\"old\";\n};\n",
          "# suppression = { }\nsuppression = {\n# keywords = \"no\";\nkeywords=\"k\";\n};\n"},
+        {"# @include \"x\"\n#@include \"y\"\nsuppression = { };\n",
+         "# @include \"x\"\n#@include \"y\"\nsuppression = { keywords = \"k\"; };\n"},
         /* By hand: what cannot be changed surely is left alone. */
         {"suppression = { keywords = \"a\" \"b\"; };", NULL},
         {"@include \"other\"\n", NULL},
+        {"mode = \"observe\";\n \t@include \"other\"\n", NULL},
+        {"/* x */ @include \"other\"\n", NULL},
+        {"mode = \"observe\"; @include \"other\"", NULL},
+        {"// @include \"x\"\n", "// @include \"x\"\nsuppression = { keywords = \"k\"; };\n"},
         {"broken = ;", NULL},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -282,6 +288,28 @@ static void test_keywords_edit(void **state)
         free(edited);
     }
     assert_null(keywords_edit("", "a\"; mode = \"observe"));
+}
+
+/* What is advised must not set a key twice. */
+static void test_keywords_advise(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool in_group;
+    } rows[] = {
+        {NULL, false},
+        {"mode = \"observe\";", false},
+        {"#suppression = { };\n", false},
+        {"suppression = { keywords = \"a\" \"b\"; };", true},
+        {"@include \"other\"\n", true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char *advice = keywords_advise(rows[i].text, "k");
+        assert_non_null(strstr(advice, "keywords = \"k\";"));
+        assert_int_equal(strstr(advice, "suppression = {") == NULL, rows[i].in_group);
+        free(advice);
+    }
 }
 
 static void test_access_bits(void **state)
@@ -316,15 +344,24 @@ static void test_access_walk(void **state)
     assert_non_null(mkdtemp(folder));
     char *shut = text_format("%s/shut", folder), *path = text_format("%s/shut//x/s", folder);
     assert_int_equal(mkdir(shut, 0700), 0);
-    assert_int_equal(chmod(folder, 0700), 0);
-    /* Below the start nothing is asked of the start itself. */
+    assert_int_equal(chmod(folder, 0750), 0);
+    /* The start itself must be entered; the folders above it need not be. */
     assert_false(access_walk(&user, folder, path, &obstacle));
+    assert_non_null(strstr(obstacle.what, " may not be entered by user p (mode 0750"));
+    assert_null(strstr(obstacle.what, "/shut"));
+    free(obstacle.what);
+    free(obstacle.mend);
+    assert_int_equal(chmod(folder, 0711), 0);
+    assert_false(access_walk(&user, folder, path, &obstacle));
+    assert_false(obstacle.hidden);
     assert_non_null(strstr(obstacle.what, "/shut may not be entered by user p (mode 0700"));
     assert_non_null(strstr(obstacle.mend, "chgrp p"));
     free(obstacle.what);
     free(obstacle.mend);
+    assert_int_equal(chmod(folder, 0700), 0);
     assert_false(access_walk(&user, "", path, &obstacle));
     assert_null(strstr(obstacle.what, "/shut"));
+    assert_int_equal(chmod(folder, 0711), 0);
     free(obstacle.what);
     free(obstacle.mend);
     assert_int_equal(chmod(shut, 0711), 0);
@@ -352,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_shell_quoting),
         cmocka_unit_test(test_keywords_join),
         cmocka_unit_test(test_keywords_edit),
+        cmocka_unit_test(test_keywords_advise),
         cmocka_unit_test(test_access_bits),
         cmocka_unit_test(test_access_walk),
     };

@@ -6,13 +6,14 @@
  * of it that may be killed, x and y are peers without a pid):
  *   a ehlo ADDRESS        the ehlo lookup ("-": no address)
  *   a > LINE              the command lookup
- *   a data ID             the policy request at the begin of a message …
+ *   a data ID [ADDRESS]   the policy request at the begin of a message …
  *   a end ID OCTETS       … and at its end
  *   milter sees ID        the milter at DATA …
  *   milter judges ID WORD … and at end of message, with its letter
  *   milter aborts ID      its letter at an abort …
  *   milter closes ID MS   … and at a close, MS milliseconds after the last chunk
  *   milter misses ID      its letter on a message that nobody told it of
+ *   milter attaches       a server has connected to it
  *   settle, sweep         the timers
  *   a dies, a drops       the process is killed; the connection of a peer without a pid closes
  * What becomes of it is written down as words: each record's verdict (with * if it changes an
@@ -60,6 +61,7 @@ struct bench {
     unsigned settles_wanted;
     unsigned incidents;
     unsigned guarded; /* commands and messages kept from Postfix */
+    bool attached;    /* a server has connected to the milter */
     char outcome[1024];
 };
 
@@ -103,6 +105,11 @@ static void save_incident(void *context, const struct record *record)
 {
     assert_false(verdict_is_clean(record->verdict));
     ((struct bench *)context)->incidents++;
+}
+
+static bool milter_is_attached(void *context)
+{
+    return ((const struct bench *)context)->attached;
 }
 
 static const struct settings *load(const char *text)
@@ -164,6 +171,7 @@ static void open_bench(struct bench *bench)
         .suppression = bench->suppression,
         .want_settle = want_settle,
         .save_incident = save_incident,
+        .milter_is_attached = milter_is_attached,
         .context = bench,
     };
     bench->sessions = sessions_new(&options, bench->settings);
@@ -185,6 +193,7 @@ static void close_bench(struct bench *bench)
         bench->dead[i] = false;
     }
     bench->message_count = 0;
+    bench->attached = false;
     bench->settles_wanted = bench->incidents = bench->guarded = 0;
     bench->outcome[0] = '\0';
 }
@@ -253,12 +262,23 @@ static struct message *find_message(struct bench *bench, const char *queue_id)
     return message;
 }
 
-static void take_data(struct bench *bench, int64_t pid, const char *queue_id)
+/* The client's address as the policy service is told: that of the ehlo lookup, if any. */
+static void find_address(const struct bench *bench, int64_t pid, char text[NETWORK_TEXT_SIZE])
 {
+    struct session_view view;
+    strcpy(text, "192.0.2.1");
+    if (sessions_find(bench->sessions, pid, &view) && view.conversation->has_client)
+        address_format(&view.conversation->client, text);
+}
+
+static void take_data(struct bench *bench, int64_t pid, const char *queue_id, const char *from)
+{
+    char address[NETWORK_TEXT_SIZE];
+    find_address(bench, pid, address);
     const struct policy_request request = {
         .state = POLICY_STATE_DATA,
         .queue_id = slice_of(strcmp(queue_id, "-") != 0 ? queue_id : ""),
-        .client_address = slice_of("192.0.2.1"),
+        .client_address = slice_of(from[0] != '\0' ? from : address),
         .client_name = slice_of("mx.example.org"),
         .pid = pid > 0 ? pid : 0,
     };
@@ -270,10 +290,13 @@ static void take_data(struct bench *bench, int64_t pid, const char *queue_id)
 
 static void take_end(struct bench *bench, int64_t pid, const char *queue_id, uint64_t size)
 {
+    char address[NETWORK_TEXT_SIZE];
+    find_address(bench, pid, address);
     const struct policy_request request = {
         .state = POLICY_STATE_END_OF_MESSAGE,
         .queue_id = slice_of(strcmp(queue_id, "-") != 0 ? queue_id : ""),
-        .client_address = slice_of("192.0.2.1"),
+        .client_address = slice_of(address),
+        .client_name = slice_of("mx.example.org"),
         .has_size = true,
         .size = size,
         .recipient_count = 1,
@@ -300,6 +323,10 @@ static void judge(struct bench *bench, const struct message *message, enum verdi
 static void take_milter(struct bench *bench, const char *event, const char *queue_id,
                         const char *more)
 {
+    if (strcmp(event, "attaches") == 0) {
+        bench->attached = true;
+        return;
+    }
     struct message *message = find_message(bench, queue_id);
     const struct join_key *key = &message->key;
     if (strcmp(event, "sees") == 0) {
@@ -334,7 +361,7 @@ static void take_process(struct bench *bench, char letter, const char *event, co
     if (strcmp(event, "ehlo") == 0) {
         take_ehlo(bench, pid, queue_id);
     } else if (strcmp(event, "data") == 0) {
-        take_data(bench, pid, queue_id);
+        take_data(bench, pid, queue_id, more);
     } else if (strcmp(event, "end") == 0) {
         take_end(bench, pid, queue_id, strtoull(more, NULL, 10));
     } else if (strcmp(event, "drops") == 0) {
@@ -485,6 +512,26 @@ static const struct row message_rows[] = {
     {"the queue id comes again",
      HELLO("a") JUDGED("a", "Q1", "match") "a > NOOP\n" JUDGED("a", "Q1", "normalized") "a > QUIT",
      "match normalized", NULL},
+    {"refused by Postfix, of a server of whose policy service nothing is known",
+     HELLO("a") ENVELOPE("a") "a > BDAT 100 LAST\na > QUIT", "unverified", NULL},
+    {"refused by Postfix, the first message of all, and the milter is attached",
+     "milter attaches\n" HELLO("a") ENVELOPE("a") "a > BDAT 100 LAST\na > QUIT", "failed_elsewhere",
+     NULL},
+    {"the same, after one that the milter saw alone: the policy service is not asked",
+     "milter attaches\n" HELLO("a") ENVELOPE("a") "a > BDAT 100 LAST\nmilter misses Q1\n" ENVELOPE(
+         "a") "a > BDAT 100 LAST\na > QUIT",
+     "unverified unverified", NULL},
+    {"the same, in a session that may have begun before the milter was attached",
+     "milter attaches\na > EHLO x\n" ENVELOPE("a") "a > BDAT 100 LAST\na > QUIT", "unverified",
+     NULL},
+    {"the policy service is asked at the end only",
+     HELLO("a") ENVELOPE("a") "a > BDAT 100 LAST\nmilter misses Q1\na end Q1 100\n" ENVELOPE(
+         "a") "a > BDAT 100 LAST\nmilter misses Q2\na end Q2 100\na > QUIT",
+     "unverified unverified", NULL},
+    {"another server's policy service is asked at the begin, too",
+     HELLO("a") JUDGED("a", "Q1", "match") HELLO("b")
+         ENVELOPE("b") "b > BDAT 100 LAST\nmilter misses Q2\nb end Q2 100\nb > QUIT\na > QUIT",
+     "match unverified", NULL},
     {"no queue id (smtpd_proxy_filter)",
      HELLO("a") ENVELOPE("a") "a > BDAT 100 LAST\na data -\n"
                               "milter misses -\na end - 100\na > QUIT",
@@ -513,6 +560,32 @@ static const struct row ending_rows[] = {
     {"taken back and closed in one: the client left",
      HELLO("a") TAKEN("a", "Q1") "milter aborts Q1 50\nmilter closes Q1 59\nsettle",
      "lost strikes=1", NULL},
+    {"large, after a larger one by DATA",
+     HELLO("a") ENVELOPE("a") "a > DATA\na data Q1\nmilter sees Q1\na end Q1 20000000\n" ENVELOPE(
+         "a") "a > BDAT 15000000 LAST\na data Q2\nmilter sees Q2\nmilter closes Q2 1\nsettle",
+     "lost strikes=1", NULL},
+    {"large, after a smaller one",
+     HELLO("a") ENVELOPE("a") "a > DATA\na data Q1\nmilter sees Q1\na end Q1 14999999\n" ENVELOPE(
+         "a") "a > BDAT 15000000 LAST\na data Q2\nmilter sees Q2\nmilter closes Q2 40000\nsettle",
+     "failed_elsewhere+size_unknown", NULL},
+    {"large, after a larger one that nobody could check",
+     HELLO("a") "a end Q1 20000000\n" ENVELOPE(
+         "a") "a > BDAT 15000000 LAST\na data Q2\nmilter sees Q2\nmilter closes Q2 1\nsettle",
+     "lost strikes=1", NULL},
+    {"another client behind one that left without QUIT, no ehlo lookup",
+     "a > EHLO x\n" ENVELOPE(
+         "a") "a > BDAT 9 LAST\na data Q1 192.0.2.1\nmilter sees Q1\n"
+              "a end Q1 9\nmilter judges Q1 match\na > NOOP\na > EHLO y\n" ENVELOPE(
+                  "a") "a > BDAT 9 LAST\na data Q2 192.0.2.7\nmilter sees Q2\nmilter closes Q2 "
+                       "1\nsettle",
+     "match lost", NULL},
+    {"the same the other way round",
+     "a > EHLO x\n" ENVELOPE(
+         "a") "a > BDAT 9 LAST\na data Q1 192.0.2.7\nmilter sees Q1\n"
+              "a end Q1 9\nmilter judges Q1 match\na > NOOP\na > EHLO y\n" ENVELOPE(
+                  "a") "a > BDAT 9 LAST\na data Q2 192.0.2.1\nmilter sees Q2\nmilter closes Q2 "
+                       "1\nsettle",
+     "match lost strikes=1", NULL},
     {"judged, then closed", HELLO("a") JUDGED("a", "Q1", "match") "milter closes Q1 100", "match",
      NULL},
     {"all octets came, the letter was lost",
@@ -695,6 +768,85 @@ static void test_begun_before(void **state)
     assert_string_equal(bench->outcome, "unverified");
     assert_null(sessions_hint(bench->sessions));
     assert_int_equal(sessions_counts(bench->sessions).unverified, 1);
+}
+
+/* One message is counted once as unverified, be it that the milter's letter comes, or a record, or
+ * both. */
+static void test_unverified_is_counted_once(void **state)
+{
+    struct bench *bench = *state;
+    static const struct {
+        const char *script;
+        uint64_t count;
+        bool accepted; /* by the milter, as far as it is known */
+    } cases[] = {
+        /* the policy service at the end only */
+        {HELLO("a") ENVELOPE("a") "a > BDAT 9 LAST\nmilter misses Q1\na end Q1 9\na > QUIT", 1,
+         true},
+        {HELLO("a") ENVELOPE("a") "a > BDAT 9 LAST\na end Q1 9\na > QUIT", 1, false},
+        /* none at all */
+        {HELLO("a") ENVELOPE("a") "a > BDAT 9 LAST\nmilter misses Q1\na > QUIT", 1, false},
+        {HELLO("a") HELLO("b") ENVELOPE("a")
+             ENVELOPE("b") "a > BDAT 9 LAST\nmilter misses Q1\n"
+                           "b > BDAT 9 LAST\nmilter misses Q2\nb > QUIT\na > QUIT",
+         2, false},
+        {HELLO("a")
+             ENVELOPE("a") "a > BDAT 9 LAST\na > RSET\n" ENVELOPE("a") "a > BDAT 9 LAST\n"
+                                                                       "milter misses Q1\na > QUIT",
+         2, false},
+        /* the policy service at the begin only */
+        {HELLO("a") TAKEN("a", "Q1") "milter judges Q1 unverified\na > QUIT", 1, true},
+        /* smtpd_proxy_filter */
+        {HELLO("a") ENVELOPE("a") "a > BDAT 9 LAST\na data -\nmilter misses -\na end - 9\na > QUIT",
+         1, true},
+        /* no command table */
+        {"a ehlo 192.0.2.1\na data Q1\nmilter misses Q1\na end Q1 9\na ehlo 192.0.2.1", 1, false},
+        {"a ehlo 192.0.2.1\na data -\na end - 9\na ehlo 192.0.2.1", 1, false},
+        /* a transfer that spans a restart */
+        {"a > BDAT 9 LAST\na end Q1 9\na > QUIT", 1, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        run(bench, cases[i].script);
+        const struct record_counts *counts = recorder_counts(bench->recorder);
+        const struct record *record = recorder_at(bench->recorder, 0);
+        if (counts->verdicts[VERDICT_UNVERIFIED] != cases[i].count)
+            fail_msg("case %zu: counted %llu times", i,
+                     (unsigned long long)counts->verdicts[VERDICT_UNVERIFIED]);
+        if (record != NULL)
+            assert_int_equal(record->verdict, VERDICT_UNVERIFIED);
+        bool accepted = record != NULL && record->answered && record->action == ACTION_ACCEPT;
+        if (accepted != cases[i].accepted)
+            fail_msg("case %zu: %saccepted", i, accepted ? "" : "not ");
+        assert_int_equal(counts->actions[ACTION_ACCEPT], cases[i].accepted);
+        assert_true(sessions_counts(bench->sessions).unverified >= 1);
+        assert_non_null(sessions_hint(bench->sessions));
+        close_bench(bench);
+        open_bench(bench);
+    }
+}
+
+/* What spans a restart has the name that Postfix gives it at the end. */
+static void test_names_from_the_end(void **state)
+{
+    struct bench *bench = *state;
+    run(bench, "a > BDAT 9 LAST\na end Q1 9\na > QUIT");
+    const struct record *record = recorder_at(bench->recorder, 0);
+    assert_non_null(record);
+    assert_string_equal(record->transfer.queue_id, "Q1");
+    assert_string_equal(record->transfer.client_name, "mx.example.org");
+    assert_true(record->transfer.has_client);
+}
+
+/* A refusal of Postfix's is no reason for a hint where the milter is known to be attached. */
+static void test_no_hint_for_a_refusal(void **state)
+{
+    struct bench *bench = *state;
+    run(bench, "milter attaches\n" HELLO("a") ENVELOPE("a") "a > BDAT 9 LAST\na > RSET\n");
+    assert_null(sessions_hint(bench->sessions));
+    assert_int_equal(sessions_counts(bench->sessions).unverified, 0);
+    run(bench, ENVELOPE("a") "a > BDAT 9 LAST\nmilter misses Q1\na > RSET");
+    assert_non_null(strstr(sessions_hint(bench->sessions), "check_policy_service"));
+    assert_string_equal(bench->outcome, "failed_elsewhere unverified");
 }
 
 /* ---- limits, guard, rules ---- */
@@ -913,6 +1065,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unjoined, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_request_at_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_begun_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unverified_is_counted_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names_from_the_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_hint_for_a_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_offer, set_up, tear_down),

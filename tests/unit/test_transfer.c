@@ -412,7 +412,9 @@ static void test_a_raised_line_length_limit(void **state)
 struct ending_row {
     const char *name;
     bool not_offered, not_whole, not_admitted, last, received, followed, no_policy, no_milter;
-    unsigned evidence;
+    bool null_chunk, gone;
+    uint64_t octets, size, largest;   /* D, if not 2728; SIZE, if any; the largest R ever */
+    unsigned evidence, more_evidence; /* before, and added by the judgement */
     enum transfer_ending ending;
     int64_t after_ms; /* since the last chunk */
     enum verdict verdict;
@@ -528,6 +530,122 @@ static const struct ending_row endings[] = {
      .ending = BY_SESSION,
      .after_ms = 300000,
      .verdict = VERDICT_FAILED_ELSEWHERE},
+    /* the policy service is asked at the end only */
+    {.name = "received and never admitted",
+     .not_admitted = true,
+     .last = true,
+     .received = true,
+     .ending = BY_COMMAND,
+     .verdict = VERDICT_UNVERIFIED},
+    {.name = "received and never admitted, no milter",
+     .not_admitted = true,
+     .no_milter = true,
+     .last = true,
+     .received = true,
+     .ending = BY_SESSION,
+     .verdict = VERDICT_UNVERIFIED},
+    /* an empty chunk without LAST */
+    {.name = "a null chunk in the middle, lost",
+     .null_chunk = true,
+     .ending = BY_SESSION,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "a null chunk in the middle, stalled",
+     .null_chunk = true,
+     .last = true,
+     .ending = BY_SESSION,
+     .after_ms = 300000,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "a null chunk in the middle, given up",
+     .null_chunk = true,
+     .ending = BY_COMMAND,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "a null chunk at the begin, and no policy service",
+     .null_chunk = true,
+     .not_admitted = true,
+     .no_policy = true,
+     .ending = BY_SESSION,
+     .after_ms = 300000,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "a null chunk, and all was received: this server takes them",
+     .null_chunk = true,
+     .last = true,
+     .received = true,
+     .no_milter = true,
+     .ending = BY_COMMAND,
+     .verdict = VERDICT_UNVERIFIED},
+    {.name = "a null chunk, and lines between the chunks",
+     .null_chunk = true,
+     .evidence = EVIDENCE_FOREIGN_INPUT,
+     .ending = BY_COMMAND,
+     .verdict = VERDICT_DESYNCHRONIZED},
+    /* Postfix may have refused it for its size */
+    {.name = "as much as the default limit",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT,
+     .last = true,
+     .ending = BY_SESSION,
+     .verdict = VERDICT_LOST},
+    {.name = "more than the default limit, lost",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .last = true,
+     .ending = BY_SESSION,
+     .more_evidence = EVIDENCE_SIZE_UNKNOWN,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "more than the default limit, stalled before LAST",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .ending = BY_SESSION,
+     .after_ms = 300000,
+     .more_evidence = EVIDENCE_SIZE_UNKNOWN,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "beyond all bounds",
+     .octets = UINT64_MAX,
+     .last = true,
+     .ending = BY_SESSION,
+     .more_evidence = EVIDENCE_SIZE_UNKNOWN,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "more than the default limit, as others before",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .largest = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .last = true,
+     .ending = BY_SESSION,
+     .after_ms = 30000,
+     .verdict = VERDICT_STALLED},
+    {.name = "more than any before",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 2,
+     .largest = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .last = true,
+     .ending = BY_SESSION,
+     .more_evidence = EVIDENCE_SIZE_UNKNOWN,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "small ones before say nothing",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT,
+     .largest = 100,
+     .last = true,
+     .ending = BY_SESSION,
+     .verdict = VERDICT_LOST},
+    {.name = "MAIL was taken with that SIZE",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .size = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .last = true,
+     .ending = BY_SESSION,
+     .verdict = VERDICT_LOST},
+    {.name = "MAIL was taken with a smaller SIZE",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 2,
+     .size = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .last = true,
+     .ending = BY_SESSION,
+     .more_evidence = EVIDENCE_SIZE_UNKNOWN,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
+    {.name = "large, and given up",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .ending = BY_COMMAND,
+     .verdict = VERDICT_ABANDONED},
+    {.name = "large, and Postfix is gone",
+     .octets = TRANSFER_DEFAULT_SIZE_LIMIT + 1,
+     .gone = true,
+     .last = true,
+     .ending = BY_SESSION,
+     .more_evidence = EVIDENCE_SERVER_GONE,
+     .verdict = VERDICT_FAILED_ELSEWHERE},
 };
 
 static void test_endings(void **state)
@@ -536,9 +654,16 @@ static void test_endings(void **state)
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         const struct ending_row *row = &endings[i];
         struct transfer transfer = {0};
-        struct hooks_seen seen = {.policy = !row->no_policy, .milter = !row->no_milter};
+        struct hooks_seen seen = {
+            .policy = !row->no_policy, .milter = !row->no_milter, .largest = row->largest};
         transfer_reset(&transfer);
-        transfer_add_chunk(&transfer, 2728, row->last, 1000);
+        if (row->null_chunk)
+            transfer_add_chunk(&transfer, 0, false, 900);
+        transfer_add_chunk(&transfer, row->octets > 0 ? row->octets : 2728, row->last, 1000);
+        assert_int_equal(transfer.null_chunk, row->null_chunk);
+        transfer.has_size = row->size > 0;
+        transfer.size = row->size;
+        transfer.server_gone = row->gone;
         transfer.offered = !row->not_offered;
         transfer.whole = !row->not_whole;
         transfer.admitted = !row->not_admitted;
@@ -547,7 +672,7 @@ static void test_endings(void **state)
         transfer.evidence = row->evidence;
         struct judgement got =
             transfer_judge_ending(&transfer, row->ending, &seen, 1000 + row->after_ms, 30);
-        if (got.verdict != row->verdict || got.evidence != row->evidence)
+        if (got.verdict != row->verdict || got.evidence != (row->evidence | row->more_evidence))
             fail_msg("%s: %s, wanted %s", row->name, verdict_name(got.verdict),
                      verdict_name(row->verdict));
     }
@@ -571,9 +696,14 @@ static void test_chunks_are_counted(void **state)
     transfer_add_chunk(&transfer, UINT64_MAX, true, 0);
     assert_true(transfer.declared == UINT64_MAX);
     assert_true(transfer.last && !transfer.command_followed);
+    assert_true(transfer.null_chunk);
     assert_int_equal(transfer_drift(&transfer), 0);
     transfer_reset(&transfer);
     assert_int_equal(transfer.id, 2);
+    assert_false(transfer.null_chunk);
+    transfer_add_chunk(&transfer, 0, true, 0);
+    assert_false(transfer.null_chunk); /* an empty last chunk is as good as any */
+    transfer_reset(&transfer);
     assert_int_equal(transfer.chunk_count + transfer.declared, 0);
     assert_true(transfer.offered);
 }
