@@ -228,16 +228,23 @@ EOF
 
 # Starts master(8) as our own child and waits until every listener answers.
 sub start ($self) {
+    my $before = $self->starts;
     $self->{process} = MailTest::Process->start(
         command => [daemon_folder() . '/master', '-c', $self->{config}],
         leads_session => 1,
         env => {MAIL_CONFIG => $self->{config}},
     );
+    # master(8) listens before it takes signals: one that comes too soon ends it (master.c, main()).
     wait_until("Postfix on port $self->{port}", sub {
         croak "Postfix did not start:\n" . $self->log_text if !$self->{process}->running;
-        return listening($self->{port});
+        return listening($self->{port}) && $self->starts > $before;
     });
     return $self;
+}
+
+# How often it has said that it is ready.
+sub starts ($self) {
+    return -e $self->{log} ? scalar(() = $self->log_text =~ /daemon started -- version/g) : 0;
 }
 
 # True if some process listens on that port. Asked of the kernel, since a connection of ours
