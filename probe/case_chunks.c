@@ -109,7 +109,7 @@ static bool read_flight(struct run *run, unsigned chunks, struct reply *reply)
     char what[40];
     for (unsigned i = 0; i < chunks + 2; i++) {
         snprintf(what, sizeof(what), i == 0 ? "MAIL" : i == 1 ? "RCPT" : "chunk %u", i - 1);
-        if (!session_reply(&run->session, reply, run->options->timeout_ms))
+        if (!run_reply(run, reply))
             return run_trouble(run, what);
         if (!run_expect_taken(run, reply, what))
             return false;
@@ -150,8 +150,8 @@ void case_two_messages(struct run *run)
         return;
     if (!run->options->deliver && !run_command(run, "RSET"))
         return;
-    if (!run_envelope(run) || !send_message(run, &count, &reply) ||
-        !run_finish_in_step(run, false, 0))
+    if (!run_envelope_after(run, run->options->deliver ? "BDAT LAST" : "RSET") ||
+        !send_message(run, &count, &reply) || !run_finish_in_step(run, false, 0))
         return;
     if (run->options->deliver)
         run_pass(run, "Two messages in one session were delivered.");
