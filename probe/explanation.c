@@ -125,8 +125,8 @@ static void explain_incomplete(struct conclusion *conclusion, const struct view 
         say(conclusion, "The server accepted no %s (%s), so %s could be run.",
             view->survey->sender_refused ? "sender" : "recipient", view->survey->recipient_reply,
             view->passed + view->warned > 0 ? "few cases" : "no case");
-    else if (view->passed + view->warned == 0 && view->left_out == 0)
-        say(conclusion, "None of the selected cases could be run.");
+    else if (view->passed + view->warned == 0)
+        say(conclusion, "No case could be run.");
     else
         explain_works(conclusion, view);
     tell_left_out(conclusion, view);

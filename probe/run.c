@@ -153,8 +153,7 @@ void run_mail_line(const struct run *run, char *buffer, size_t size)
 }
 
 /* A command of an envelope was refused that had been taken before. `after` is what came
- * between ("" if the session is new). Codes x0z speak of the command and its place in the
- * sequence, the others of policy (RFC 5321, section 4.2.1), which may change. */
+ * between ("" if the session is new). Policy may change from one to the next. */
 static bool envelope_refused(struct run *run, const struct reply *reply, const char *word,
                              const char *after)
 {
@@ -162,7 +161,7 @@ static bool envelope_refused(struct run *run, const struct reply *reply, const c
     reply_summary(reply, text, sizeof(text));
     if (!*after)
         return run_skip(run, FINDING_UNREACHABLE, "Not run: %s was answered '%s'.", word, text);
-    if (reply->code >= 500 && reply->code < 510)
+    if (reply_is_syntax(reply))
         return run_fail(run, FINDING_REFUSED,
                         "After %s, %s was answered '%s': the transfer by BDAT before it has not "
                         "ended for the server, so that no message can follow in its session.",

@@ -182,7 +182,7 @@ static const struct row rows[] = {
      .kind = CONCLUSION_SELECTION},
     {"nothing could be run", .only_named = true,
      .outcomes = {{"binary", STATUS_SKIP, FINDING_NONE}}, .kind = CONCLUSION_INCOMPLETE,
-     .exit_status = 1, .says = "None of the selected cases could be run"},
+     .exit_status = 1, .says = "No case could be run"},
     {"no session", .no_session = true, .only_named = true, .kind = CONCLUSION_NO_SESSION,
      .exit_status = 3, .says = "nobody there"},
 };
