@@ -49,7 +49,8 @@ void run_mail_line(const struct run *run, char *buffer, size_t size);
 /* Sends BDAT with its payload, and reads the reply. */
 bool run_chunk(struct run *run, const char *data, size_t length, bool last, struct reply *reply);
 
-/* Reads a reply of a flight; one that is late is waited for half as long again, and only slow. */
+/* Reads a reply that may take its time; one that is late is waited for half as long again, and only
+ * slow. */
 bool run_reply(struct run *run, struct reply *reply);
 
 /* True if no reply came, but there is time left in the session to look into it. */

@@ -323,6 +323,17 @@ my @rows = (
             meaning => {'one-chunk' => qr/one reply took 0\.[67] s/}},
     },
     {
+        name => 'answers the end of each message later than the timeout, but well',
+        server => {
+            reply_to_bdat => sub ($s, $text) { $s->linger(0.65); $s->reply($text) },
+            data_octets => sub ($s, $) { $s->linger(0.65) if $s->{input} =~ /\A\.\r\n\z/ },
+        },
+        arguments => ['--deliver', 'tester@faulty.test', '--timeout', '500ms',
+            '--only', 'data,one-chunk'],
+        want => {kind => 'works_slowly', exit => 0,
+            findings => {data => 'slow', 'one-chunk' => 'slow'}},
+    },
+    {
         name => 'answers late, and NOOP with a parameter not at all well',
         server => {
             reply_to_bdat => sub ($s, $text) { $s->linger(0.65); $s->reply($text) },
