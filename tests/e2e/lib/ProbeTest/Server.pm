@@ -14,6 +14,7 @@ package ProbeTest::Server;
 #   bdat           ($session, $size, $last): all that BDAT does
 #   reply_to_bdat  ($session, $text): sends the reply to a chunk that was read
 #   data           ($session): all that DATA does
+#   final_dot      ($session): called at the end of a message by DATA, before it is accepted
 #   data_octets    ($session, $count): called for each piece of message by DATA
 
 use v5.36;
@@ -288,6 +289,7 @@ sub do_data ($self, $line) {
         $self->hook('data_octets', $count);
         return if !$self->{open};
         next if $text ne '.';
+        $self->hook('final_dot');
         $self->{server}->note('accepted by DATA');
         $self->forget;
         return $self->reply('250 2.0.0 accepted');
