@@ -31,7 +31,9 @@ enum finding {
     FINDING_TWICE,       /* more replies than questions */
     FINDING_MISCOUNTED,  /* more or fewer octets were read than declared */
     FINDING_GARBAGE,     /* no SMTP replies, or one without end */
-    FINDING_UNREACHABLE, /* the session for this case could not be opened */
+    FINDING_UNTIDY,      /* RSET or QUIT is not answered as it should be, but in step */
+    FINDING_UNREACHABLE, /* the server turned the session of this case away */
+    FINDING_UNFINISHED,  /* the time for the session was over before the case was */
     FINDING_COUNT
 };
 
@@ -43,6 +45,7 @@ enum need {
     NEED_8BITMIME = 1 << 3,
     NEED_BINARYMIME = 1 << 4,
     MAY_BE_REFUSED = 1 << 5, /* a clean refusal is only worth a warning */
+    TAKES_CHUNK = 1 << 6,    /* passes only where a chunk is taken: CHUNKING works */
 };
 
 struct run;
@@ -55,7 +58,8 @@ struct probe_case {
     unsigned needs;
     enum message_kind message;
     enum cut_kind cut;
-    const char *command; /* for the cases of a malformed command: that command */
+    const char *command;      /* for the cases of a malformed command: that command */
+    const char *same_by_data; /* name of the case that sends the same message by DATA, or NULL */
     void (*run)(struct run *run);
 };
 
@@ -85,6 +89,8 @@ struct survey {
     bool recipient_found;
     char recipient[OPTIONS_MAX_ADDRESS + 1]; /* "postmaster" is one, too */
     char recipient_reply[200];               /* what the last recipient tried was answered */
+    bool sender_refused;                     /* it was MAIL that was refused, not RCPT */
+    int refusal;                             /* its code; 0: it was not answered */
     bool foreign_refused; /* a recipient below .invalid is refused, as it should be */
     struct dialog dialog;
 };
@@ -109,8 +115,10 @@ const struct probe_case *case_find(const char *name);
 void case_run(const struct probe_case *definition, const struct options *options,
               const struct survey *survey, struct case_result *result);
 
-/* Says that a case was not run, and why. */
-void case_skip(const struct probe_case *definition, struct case_result *result, const char *why);
+/* Says that a case was not run, and why. The finding tells what is lost by that: NONE if the
+ * server cannot be asked, UNREACHABLE or UNFINISHED if it could have been. */
+void case_skip(const struct probe_case *definition, struct case_result *result,
+               enum finding finding, const char *why);
 
 /* Why the server cannot be asked this case, or NULL if it can. Static storage. */
 const char *case_obstacle(const struct probe_case *definition, const struct survey *survey);

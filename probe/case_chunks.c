@@ -69,7 +69,7 @@ static void last_empty_refused(struct run *run)
     if (run_mail(run) && run_chunk(run, "", 0, true, &reply) &&
         run_expect_refused(run, &reply, "BDAT 0 LAST without a recipient") &&
         run_finish_in_step(run, false, reply.code))
-        run_pass(run, "BDAT 0 LAST without a recipient was answered at once (%d), as it should.",
+        run_pass(run, "BDAT 0 LAST without a recipient was refused (%d), as it should be.",
                  reply.code);
 }
 
@@ -104,14 +104,24 @@ static int build_flight(struct run *run, char **flight, size_t *length, unsigned
     return fclose(stream) == 0 ? 0 : -1;
 }
 
+/* MAIL and RCPT were taken before, but the server may have a limit. */
+static bool expect_envelope_taken(struct run *run, const struct reply *reply, const char *what)
+{
+    char text[160];
+    if (reply_is_success(reply) || reply_is_syntax(reply))
+        return run_expect_taken(run, reply, what);
+    return run_skip(run, FINDING_UNREACHABLE, "Not run: %s was answered '%s'.", what,
+                    reply_summary(reply, text, sizeof(text)));
+}
+
 static bool read_flight(struct run *run, unsigned chunks, struct reply *reply)
 {
     char what[40];
     for (unsigned i = 0; i < chunks + 2; i++) {
         snprintf(what, sizeof(what), i == 0 ? "MAIL" : i == 1 ? "RCPT" : "chunk %u", i - 1);
-        if (!session_reply(&run->session, reply, run->options->timeout_ms))
+        if (!run_reply(run, reply))
             return run_trouble(run, what);
-        if (!run_expect_taken(run, reply, what))
+        if (!(i < 2 ? expect_envelope_taken(run, reply, what) : run_expect_taken(run, reply, what)))
             return false;
     }
     return true;
@@ -150,8 +160,8 @@ void case_two_messages(struct run *run)
         return;
     if (!run->options->deliver && !run_command(run, "RSET"))
         return;
-    if (!run_envelope(run) || !send_message(run, &count, &reply) ||
-        !run_finish_in_step(run, false, 0))
+    if (!run_envelope_after(run, run->options->deliver ? "BDAT LAST" : "RSET") ||
+        !send_message(run, &count, &reply) || !run_finish_in_step(run, false, 0))
         return;
     if (run->options->deliver)
         run_pass(run, "Two messages in one session were delivered.");

@@ -67,7 +67,7 @@ static void send_dot(struct run *run)
 {
     struct reply reply;
     char text[160];
-    if (!session_command(&run->session, &reply, "."))
+    if (!session_send(&run->session, ".\r\n", 3, ".") || !run_reply(run, &reply))
         run_trouble(run, "the final dot of DATA");
     else if (run_expect_taken(run, &reply, "The message by DATA") &&
              run_finish_in_step(run, false, 0))

@@ -23,18 +23,17 @@ void case_refused(struct run *run)
 /* Reads the replies to MAIL, RCPT (if one was sent) and BDAT. */
 static bool read_refusals(struct run *run, bool recipient, struct reply *reply)
 {
-    struct session *session = &run->session;
-    if (!session_reply(session, reply, run->options->timeout_ms))
+    if (!run_reply(run, reply))
         return run_trouble(run, "MAIL");
     if (recipient) {
-        if (!session_reply(session, reply, run->options->timeout_ms))
+        if (!run_reply(run, reply))
             return run_trouble(run, "RCPT");
         if (!reply_is_refusal(reply))
             return run_warn(run, FINDING_ACCEPTED,
                             "A recipient below .invalid was refused first, but now accepted (%d).",
                             reply->code);
     }
-    if (!session_reply(session, reply, run->options->timeout_ms))
+    if (!run_reply(run, reply))
         return run_trouble(run, "BDAT LAST");
     return run_expect_refused(run, reply, "BDAT LAST without a valid recipient");
 }
@@ -73,7 +72,8 @@ void case_rset_between(struct run *run)
     if (!run_open(run) || !run_envelope(run) || !run_chunk_taken(run, data, most, false, &reply) ||
         !run_command(run, "RSET"))
         return;
-    if (!run_envelope(run) || !run_chunk_taken(run, data, run->message.length, false, &reply) ||
+    if (!run_envelope_after(run, "RSET") ||
+        !run_chunk_taken(run, data, run->message.length, false, &reply) ||
         !run_finish_in_step(run, false, 0))
         return;
     run_pass(run, "RSET between chunks took the transfer back, and a new one began well.");

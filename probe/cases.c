@@ -22,27 +22,28 @@ const struct probe_case probe_cases[] = {
      .title = "one chunk",
      .proves = COUNTED "; the chunk is not the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
+     .same_by_data = "data",
      .run = case_chunks},
     {.name = "several-chunks",
      .title = "three chunks, cut at line ends",
      .proves = COUNTED "; none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .cut = CUT_LINES,
      .run = case_chunks},
     {.name = "cut-in-crlf",
      .title = "chunks cut between CR and LF",
      .proves = COUNTED ", wherever it is cut; none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .cut = CUT_IN_CRLF,
      .run = case_chunks},
     {.name = "tiny-chunks",
      .title = "twenty chunks of one octet, then the rest",
      .proves = COUNTED ", however small; none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .cut = CUT_TINY,
      .run = case_chunks},
     {.name = "last-empty",
@@ -54,14 +55,14 @@ const struct probe_case probe_cases[] = {
      .title = "a message whose last line has no line end",
      .proves = COUNTED "; it is not the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .message = MESSAGE_UNTERMINATED,
      .run = case_chunks},
     {.name = "8-bit",
      .title = "UTF-8 with BODY=8BITMIME",
      .proves = COUNTED ": octets are counted, not characters; none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT | NEED_8BITMIME,
+     .needs = NEED_RECIPIENT | NEED_8BITMIME | TAKES_CHUNK,
      .message = MESSAGE_8BIT,
      .cut = CUT_LINES,
      .run = case_chunks},
@@ -69,35 +70,35 @@ const struct probe_case probe_cases[] = {
      .title = "every octet there is with BODY=BINARYMIME",
      .proves = COUNTED ", NUL and bare CR and LF as well; none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT | NEED_BINARYMIME,
+     .needs = NEED_RECIPIENT | NEED_BINARYMIME | TAKES_CHUNK,
      .message = MESSAGE_BINARY,
      .run = case_chunks},
     {.name = "long-lines",
      .title = "a line of 10,000 octets",
      .proves = COUNTED ", however long a line is (a refusal is allowed); none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT | MAY_BE_REFUSED,
+     .needs = NEED_RECIPIENT | MAY_BE_REFUSED | TAKES_CHUNK,
      .message = MESSAGE_LONG_LINES,
      .run = case_chunks},
     {.name = "pipelined",
      .title = "MAIL, RCPT and three chunks in one flight",
      .proves = "commands behind a chunk's octets are found in the same flight; none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT | NEED_PIPELINING,
+     .needs = NEED_RECIPIENT | NEED_PIPELINING | TAKES_CHUNK,
      .cut = CUT_LINES,
      .run = case_pipelined},
     {.name = "two-messages",
      .title = "two messages in one session",
      .proves = "nothing of the first message is left over for the second; none is the LAST",
      .delivers = "that both are accepted",
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .cut = CUT_LINES,
      .run = case_two_messages},
     {.name = "rset-between",
      .title = "RSET between chunks, then a new message",
      .proves = "RSET takes a begun transfer back",
      .delivers = "",
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .run = case_rset_between},
     {.name = "refused",
      .title = "BDAT LAST without a recipient; its octets are lines of commands",
@@ -122,7 +123,7 @@ const struct probe_case probe_cases[] = {
      .title = "DATA in a transaction that BDAT has begun",
      .proves = "DATA is refused (RFC 3030, section 2)",
      .delivers = "",
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .run = case_data_after_bdat},
     {.name = "malformed-empty",
      .title = "BDAT without a size",
@@ -163,9 +164,10 @@ const struct probe_case probe_cases[] = {
      .title = "a message of 1 MB in chunks of 64 KB",
      .proves = "large chunks pass server and path (MTU, inspecting firewalls); none is the LAST",
      .delivers = ACCEPTS,
-     .needs = NEED_RECIPIENT,
+     .needs = NEED_RECIPIENT | TAKES_CHUNK,
      .message = MESSAGE_LARGE,
      .cut = CUT_LARGE,
+     .same_by_data = "data-large",
      .run = case_chunks},
 };
 
@@ -198,18 +200,22 @@ const char *case_obstacle(const struct probe_case *definition, const struct surv
         return "8BITMIME is not offered";
     if ((definition->needs & NEED_BINARYMIME) && !offered->binarymime)
         return "BINARYMIME is not offered";
+    if (survey->sender_refused)
+        return "no sender was accepted";
     if ((definition->needs & NEED_RECIPIENT) && !survey->recipient_found)
-        return "no recipient was accepted (name one with --to)";
+        return "no recipient was accepted";
     if (definition->message == MESSAGE_LARGE && large_size(survey) < MESSAGE_LARGE_CHUNK)
         return "the server's SIZE limit is too small for it";
     return NULL;
 }
 
-void case_skip(const struct probe_case *definition, struct case_result *result, const char *why)
+void case_skip(const struct probe_case *definition, struct case_result *result,
+               enum finding finding, const char *why)
 {
     memset(result, 0, sizeof(*result));
     result->definition = definition;
     result->status = STATUS_SKIP;
+    result->finding = finding;
     snprintf(result->meaning, sizeof(result->meaning), "Not run: %s.", why);
 }
 
@@ -252,7 +258,9 @@ const char *finding_name(enum finding finding)
         [FINDING_TWICE] = "answered_twice",
         [FINDING_MISCOUNTED] = "miscounted",
         [FINDING_GARBAGE] = "garbage",
+        [FINDING_UNTIDY] = "untidy",
         [FINDING_UNREACHABLE] = "unreachable",
+        [FINDING_UNFINISHED] = "unfinished",
     };
     return names[finding];
 }

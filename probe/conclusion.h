@@ -22,8 +22,12 @@ enum conclusion_kind {
     CONCLUSION_LARGE_CHUNKS,  /* small chunks pass, large ones do not; DATA carries as much */
     CONCLUSION_PATH,          /* large messages fail by DATA as well */
     CONCLUSION_SERVER,        /* small messages fail by DATA as well */
+    CONCLUSION_DATA,          /* small messages fail by DATA, and not by BDAT */
+    CONCLUSION_DATA_LARGE,    /* large messages fail by DATA, and not by BDAT */
+    CONCLUSION_BINARY,        /* only binary messages fail */
     CONCLUSION_PARTLY,        /* some cases failed */
-    CONCLUSION_INCOMPLETE,    /* nothing failed, but BDAT could not be tried */
+    CONCLUSION_SELECTION,     /* nothing failed, but no case that was run shows that BDAT works */
+    CONCLUSION_INCOMPLETE,    /* nothing failed, but cases could not be run that should have been */
     CONCLUSION_NO_SESSION,    /* no SMTP session could be opened */
     CONCLUSION_COUNT
 };
@@ -31,7 +35,7 @@ enum conclusion_kind {
 struct conclusion {
     enum conclusion_kind kind;
     const char *summary;       /* one line; static storage */
-    char explanation[1200];    /* a paragraph */
+    char explanation[2400];    /* a paragraph */
     const char *const *advice; /* paragraphs, NULL behind the last; a paragraph may have lines,
                                   those that begin with "- " are a list; static storage */
     int exit_status;           /* enum exit_status */

@@ -8,8 +8,10 @@
 #include "probe/report.h"
 #include "probe/survey.h"
 
-/* After so many cases that waited in vain, the others are not tried. */
-#define STALLS_ENOUGH 3
+/* After so many cases that waited in vain, or that the server turned away, the others are not
+ * tried. */
+#define WAITS_ENOUGH 3
+#define LOSSES_ENOUGH 3
 
 /* All of one run. */
 struct probe {
@@ -86,21 +88,36 @@ static bool is_selected(const struct options *options, const struct probe_case *
     return options->only_count == 0;
 }
 
-/* Why the rest is not worth trying, from what came before; NULL if it is. */
-static const char *already_clear(const struct probe *probe, const struct probe_case *next)
+/* Why a case is not worth trying, or cannot be tried, and what is lost by that. */
+struct obstacle {
+    const char *why; /* NULL: none */
+    enum finding finding;
+};
+
+/* What the cases before have shown. Those that --only names are run unless they cannot be. */
+static struct obstacle already_clear(const struct probe *probe, const struct probe_case *next)
 {
-    unsigned stalls = 0, lost = 0;
+    unsigned waits = 0, lost = 0;
+    bool simplest_failed = false, all = probe->options.only_count == 0;
     for (size_t i = 0; i < probe->count; i++) {
         const struct case_result *result = &probe->results[i];
-        if (!(next->needs & NEED_NOT_CHUNKING) && result->status == STATUS_FAIL &&
-            strcmp(result->definition->name, "one-chunk") == 0)
-            return "the simplest chunk fails already (--only runs it all the same)";
-        stalls += result->status == STATUS_FAIL && result->finding == FINDING_STALLED;
+        bool failed = result->status == STATUS_FAIL;
+        simplest_failed |= failed && strcmp(result->definition->name, "one-chunk") == 0;
+        waits +=
+            (failed && result->finding == FINDING_STALLED) || result->finding == FINDING_UNFINISHED;
         lost += result->finding == FINDING_UNREACHABLE;
     }
-    if (stalls >= STALLS_ENOUGH)
-        return "three cases have waited in vain already (--only runs it all the same)";
-    return lost >= STALLS_ENOUGH ? "the server takes no more sessions from here" : NULL;
+    if (all && simplest_failed && !(next->needs & NEED_NOT_CHUNKING))
+        return (struct obstacle){"the simplest chunk fails already (--only runs it all the same)",
+                                 FINDING_NONE};
+    if (all && waits >= WAITS_ENOUGH)
+        return (struct obstacle){
+            "three cases have waited in vain already (--only runs it all the same)",
+            FINDING_UNFINISHED};
+    if (lost >= LOSSES_ENOUGH)
+        return (struct obstacle){"the server has turned three sessions away already",
+                                 FINDING_UNREACHABLE};
+    return (struct obstacle){.why = NULL};
 }
 
 static void take_a_pause(const struct options *options)
@@ -134,11 +151,11 @@ static void run_cases(struct probe *probe)
         if (!is_selected(options, definition))
             continue;
         struct case_result *result = &probe->results[probe->count];
-        const char *obstacle = already_clear(probe, definition);
-        if (!obstacle)
-            obstacle = case_obstacle(definition, &probe->survey);
-        if (obstacle) {
-            case_skip(definition, result, obstacle);
+        struct obstacle obstacle = {.why = case_obstacle(definition, &probe->survey)};
+        if (!obstacle.why)
+            obstacle = already_clear(probe, definition);
+        if (obstacle.why) {
+            case_skip(definition, result, obstacle.finding, obstacle.why);
         } else {
             take_a_pause(options);
             case_run(definition, options, &probe->survey, result);
@@ -161,6 +178,43 @@ static int check_only(const struct options *options)
     return 0;
 }
 
+/* No address to connect to: a report for programs says so as of any other session that could
+ * not be opened. */
+static void note_no_endpoint(struct probe *probe, const char *why)
+{
+    struct survey *survey = &probe->survey;
+    survey->opening = OPENING_UNREACHABLE;
+    survey->started = time(NULL);
+    snprintf(survey->why, sizeof(survey->why), "%s", why);
+    snprintf(survey->endpoint.host, sizeof(survey->endpoint.host), "%s",
+             probe->options.target.host);
+}
+
+static void ask_server(struct probe *probe, const struct report *report)
+{
+    bool text = probe->options.format == FORMAT_TEXT;
+    survey_first(probe);
+    if (text)
+        report_text_survey(stdout, report);
+    if (probe->survey.opening == OPENING_DONE)
+        run_cases(probe);
+}
+
+static int print_report(struct probe *probe, struct report *report)
+{
+    report->count = probe->count;
+    switch (probe->options.format) {
+    case FORMAT_TEXT:
+        report_text_conclusion(stdout, report);
+        return 0;
+    case FORMAT_TAP:
+        report_tap(stdout, report);
+        return 0;
+    default:
+        return report_json(stdout, report);
+    }
+}
+
 static int run_probe(struct probe *probe)
 {
     char error[400] = "";
@@ -169,60 +223,60 @@ static int run_probe(struct probe *probe)
                             .results = probe->results,
                             .conclusion = &probe->conclusion,
                             .route = probe->route};
-    if (find_endpoints(probe, error, sizeof(error)) != 0) {
+    if (find_endpoints(probe, error, sizeof(error)) == 0) {
+        ask_server(probe, &report);
+    } else if (probe->options.format == FORMAT_TEXT) {
         fprintf(stderr, "bdat-probe: %s\n", error);
         return EXIT_NO_SMTP;
+    } else {
+        note_no_endpoint(probe, error);
     }
-    bool text = probe->options.format == FORMAT_TEXT;
-    survey_first(probe);
-    if (text)
-        report_text_survey(stdout, &report);
-    if (probe->survey.opening == OPENING_DONE)
-        run_cases(probe);
     conclusion_draw(&probe->conclusion, &probe->survey, probe->results, probe->count,
                     probe->options.deliver != NULL);
-    report.count = probe->count;
-    if (text)
-        report_text_conclusion(stdout, &report);
-    else if (probe->options.format == FORMAT_TAP)
-        report_tap(stdout, &report);
-    else if (report_json(stdout, &report) != 0)
-        fputs("bdat-probe: the report could not be made\n", stderr);
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (print_report(probe, &report) == 0)
         return probe->conclusion.exit_status;
+    fputs("bdat-probe: the report could not be made\n", stderr);
+    return EXIT_FAILED;
+}
+
+/* What was asked for is only done once it is written. */
+static int written(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
     perror("bdat-probe: standard output");
     return EXIT_FAILED;
 }
 
+static int run(struct probe *probe, int argc, char *argv[])
+{
+    switch (options_parse(&probe->options, argc, argv)) {
+    case OPTIONS_RUN:
+        return check_only(&probe->options) == 0 ? written(run_probe(probe)) : EXIT_USAGE;
+    case OPTIONS_LIST:
+        report_list(stdout);
+        return written(EXIT_PASSED);
+    case OPTIONS_DONE:
+        return written(EXIT_PASSED);
+    default:
+        return EXIT_USAGE;
+    }
+}
+
 int main(int argc, char *argv[])
 {
-    int status = EXIT_USAGE;
+    int status = EXIT_FAILED;
     struct probe *probe = calloc(1, sizeof(*probe));
     if (probe)
         probe->results = calloc(probe_case_count, sizeof(probe->results[0]));
-    if (!probe || !probe->results) {
-        fputs("bdat-probe: out of memory\n", stderr);
-        free(probe);
-        return EXIT_NO_SMTP;
-    }
     signal(SIGPIPE, SIG_IGN);
-    switch (options_parse(&probe->options, argc, argv)) {
-    case OPTIONS_RUN:
-        if (check_only(&probe->options) == 0)
-            status = run_probe(probe);
-        break;
-    case OPTIONS_LIST:
-        report_list(stdout);
-        status = EXIT_PASSED;
-        break;
-    case OPTIONS_DONE:
-        status = EXIT_PASSED;
-        break;
-    case OPTIONS_WRONG:
-        break;
+    if (probe && probe->results) {
+        status = run(probe, argc, argv);
+        options_free(&probe->options);
+        free(probe->results);
+    } else {
+        fputs("bdat-probe: out of memory\n", stderr);
     }
-    options_free(&probe->options);
-    free(probe->results);
     free(probe);
     return status;
 }

@@ -59,7 +59,8 @@ static const char usage_text[] =
     "  -v, --verbose          show the dialog of cases that passed, too\n"
     "  -h, --help  -V, --version\n"
     "\n"
-    "Exit status: 0 no failure, 1 a failure, 2 usage, 3 no SMTP session could be opened.\n";
+    "Exit status: 0 no failure, 1 a failure or cases that could not be run, 2 usage,\n"
+    "3 no SMTP session could be opened.\n";
 
 __attribute__((format(printf, 1, 2))) static enum options_result wrong(const char *format, ...)
 {

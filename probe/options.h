@@ -14,7 +14,7 @@
 
 enum exit_status {
     EXIT_PASSED = 0,  /* no case failed */
-    EXIT_FAILED = 1,  /* a case failed, or nothing could be tested */
+    EXIT_FAILED = 1,  /* a case failed, or could not be run though it should have been */
     EXIT_USAGE = 2,   /* the command line is wrong */
     EXIT_NO_SMTP = 3, /* no SMTP session could be opened */
 };

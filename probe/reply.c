@@ -110,6 +110,11 @@ bool reply_is_refusal(const struct reply *reply)
     return reply->code >= 400 && reply->code <= 599;
 }
 
+bool reply_is_syntax(const struct reply *reply)
+{
+    return reply->code >= 500 && reply->code < 510;
+}
+
 const char *reply_summary(const struct reply *reply, char *buffer, size_t size)
 {
     size_t first = strcspn(reply->text, "\n");

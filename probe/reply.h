@@ -52,6 +52,10 @@ bool reply_is_success(const struct reply *reply);
 /* True for 4xx and 5xx. */
 bool reply_is_refusal(const struct reply *reply);
 
+/* True for 500 to 509: the command or its place in the sequence is at fault, and not policy (RFC
+ * 5321, section 4.2.1). */
+bool reply_is_syntax(const struct reply *reply);
+
 /* Writes "250 first line" to `buffer`, with "(+n lines)" behind it where there are more.
  * Returns buffer. */
 const char *reply_summary(const struct reply *reply, char *buffer, size_t size);

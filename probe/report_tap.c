@@ -26,6 +26,13 @@ static void print_comment(FILE *stream, const char *text)
     }
 }
 
+static void print_dialog(FILE *stream, const struct dialog *dialog)
+{
+    for (unsigned i = 0; i < dialog->count; i++)
+        fprintf(stream, "#   %s: %s\n", dialog_side_letter(dialog->lines[i].side),
+                dialog->lines[i].text);
+}
+
 static void print_case(FILE *stream, size_t number, const struct case_result *result)
 {
     fprintf(stream, "%sok %zu - ", result->status == STATUS_FAIL ? "not " : "", number);
@@ -40,21 +47,20 @@ static void print_case(FILE *stream, size_t number, const struct case_result *re
     if (result->status == STATUS_WARN)
         fputs("# WARN\n", stream);
     fprintf(stream, "# %s (%.2f s)\n", result->meaning, result->elapsed_ms / 1000.0);
-    if (result->status == STATUS_PASS)
-        return;
-    for (unsigned i = 0; i < result->dialog.count; i++)
-        fprintf(stream, "#   %s: %s\n", dialog_side_letter(result->dialog.lines[i].side),
-                result->dialog.lines[i].text);
+    if (result->status != STATUS_PASS)
+        print_dialog(stream, &result->dialog);
 }
 
 void report_tap(FILE *stream, const struct report *report)
 {
     const struct conclusion *conclusion = report->conclusion;
     fputs("TAP version 13\n", stream);
-    if (conclusion->exit_status == EXIT_NO_SMTP)
+    if (conclusion->exit_status == EXIT_NO_SMTP) {
         fprintf(stream, "Bail out!  %s\n", conclusion->explanation);
-    else
+        print_dialog(stream, &report->survey->dialog);
+    } else {
         fprintf(stream, "1..%zu\n", report->count);
+    }
     for (size_t i = 0; i < report->count; i++)
         print_case(stream, i + 1, &report->results[i]);
     fprintf(stream, "# Conclusion: %s\n# %s\n", conclusion->summary, conclusion->explanation);

@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STRAY_WAIT_MS 300 /* to collect replies once a session is known to be out of step */
-#define STRAY_MAX 40
-#define NOOP_PADDING 400 /* octets offered to a server that may want more than was declared */
-
 __attribute__((format(printf, 4, 0))) static void set_verdict(struct run *run, enum status status,
                                                               enum finding finding,
                                                               const char *format, va_list arguments)
@@ -40,12 +36,11 @@ bool run_warn(struct run *run, enum finding finding, const char *format, ...)
     return false;
 }
 
-static bool skip(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool skip(struct run *run, const char *format, ...)
+bool run_skip(struct run *run, enum finding finding, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    set_verdict(run, STATUS_SKIP, FINDING_UNREACHABLE, format, arguments);
+    set_verdict(run, STATUS_SKIP, finding, format, arguments);
     va_end(arguments);
     return false;
 }
@@ -80,7 +75,7 @@ static const char *saying(const struct session *session, char *buffer, size_t si
     return buffer;
 }
 
-static bool ran_payload(struct run *run, const char *command, const char *answer)
+bool run_ran_payload(struct run *run, const char *command, const char *answer)
 {
     return run_fail(run, FINDING_RAN_PAYLOAD,
                     "The server ran the octets of a refused chunk as commands: more replies came "
@@ -89,12 +84,13 @@ static bool ran_payload(struct run *run, const char *command, const char *answer
                     command, answer);
 }
 
-/* The time for the whole session is over. */
+/* The time for the whole session is over: the last reply was not waited for as long as it may
+ * take, so nothing is known of it. */
 static bool given_up(struct run *run, const char *what)
 {
-    return run_fail(run, FINDING_STALLED,
-                    "The session took more than %.3g s and was given up at %s; the slowest reply "
-                    "took %.3g s.",
+    return run_skip(run, FINDING_UNFINISHED,
+                    "Not finished: the session took more than %.3g s and was given up at %s; the "
+                    "slowest reply took %.3g s.",
                     SESSION_TIMEOUTS * run->options->timeout_ms / 1000.0, what,
                     run->session.slowest_ms / 1000.0);
 }
@@ -120,7 +116,7 @@ bool run_trouble(struct run *run, const char *what)
                         what, session->unsent_octets, words);
     case TROUBLE_UNASKED:
         if (run->result->definition->message == MESSAGE_COMMANDS)
-            return ran_payload(run, what, session->last_words);
+            return run_ran_payload(run, what, session->last_words);
         return run_fail(run, session->last_words[0] == '5' ? FINDING_MISCOUNTED : FINDING_TWICE,
                         "A reply that nobody asked for came before %s%s.", what, words);
     case TROUBLE_GARBAGE:
@@ -139,7 +135,8 @@ bool run_open(struct run *run)
                                         &run->result->dialog, why, sizeof(why));
     if (opening == OPENING_DONE)
         return true;
-    return skip(run, "Not run: the session could not be opened (%s).", why);
+    return run_skip(run, FINDING_UNREACHABLE, "Not run: the session could not be opened (%s).",
+                    why);
 }
 
 void run_mail_line(const struct run *run, char *buffer, size_t size)
@@ -155,61 +152,59 @@ void run_mail_line(const struct run *run, char *buffer, size_t size)
                                     : "");
 }
 
-static bool envelope_command(struct run *run, const char *line, const char *word)
+/* A command of an envelope was refused that had been taken before. `after` is what came
+ * between ("" if the session is new). Policy may change from one to the next. */
+static bool envelope_refused(struct run *run, const struct reply *reply, const char *word,
+                             const char *after)
+{
+    char text[160];
+    reply_summary(reply, text, sizeof(text));
+    if (!*after)
+        return run_skip(run, FINDING_UNREACHABLE, "Not run: %s was answered '%s'.", word, text);
+    if (reply_is_syntax(reply))
+        return run_fail(run, FINDING_REFUSED,
+                        "After %s, %s was answered '%s': the transfer by BDAT before it has not "
+                        "ended for the server, so that no message can follow in its session.",
+                        after, word, text);
+    return run_skip(run, FINDING_UNREACHABLE, "Not finished: after %s, %s was answered '%s'.",
+                    after, word, text);
+}
+
+static bool envelope_command(struct run *run, const char *line, const char *word, const char *after)
 {
     struct reply reply;
-    char text[160];
     if (!session_command(&run->session, &reply, "%s", line))
         return run_trouble(run, word);
-    if (reply_is_success(&reply))
-        return true;
-    return skip(run, "Not run: %s was answered '%s'.", word,
-                reply_summary(&reply, text, sizeof(text)));
+    return reply_is_success(&reply) || envelope_refused(run, &reply, word, after);
+}
+
+static bool mail_after(struct run *run, const char *after)
+{
+    char line[400];
+    run_mail_line(run, line, sizeof(line));
+    return envelope_command(run, line, "MAIL FROM", after);
 }
 
 bool run_mail(struct run *run)
 {
-    char line[400];
-    run_mail_line(run, line, sizeof(line));
-    return envelope_command(run, line, "MAIL FROM");
+    return mail_after(run, "");
+}
+
+bool run_envelope_after(struct run *run, const char *after)
+{
+    char line[OPTIONS_MAX_ADDRESS + 20];
+    snprintf(line, sizeof(line), "RCPT TO:<%s>", run->survey->recipient);
+    return mail_after(run, after) && envelope_command(run, line, "RCPT TO", after);
 }
 
 bool run_envelope(struct run *run)
 {
-    char line[OPTIONS_MAX_ADDRESS + 20];
-    snprintf(line, sizeof(line), "RCPT TO:<%s>", run->survey->recipient);
-    return run_mail(run) && envelope_command(run, line, "RCPT TO");
+    return run_envelope_after(run, "");
 }
 
 static void chunk_label(size_t length, bool last, char *buffer, size_t size)
 {
     snprintf(buffer, size, "BDAT %zu%s", length, last ? " LAST" : "");
-}
-
-/* A server that does not answer a chunk may be waiting for more octets than were declared.
- * Give it some, as a command that does no harm, and see. */
-static bool diagnose_silence(struct run *run, const char *label)
-{
-    struct session *session = &run->session;
-    char padding[NOOP_PADDING + 1];
-    char line[NOOP_PADDING + 16];
-    struct reply reply;
-    memset(padding, 'x', NOOP_PADDING);
-    padding[NOOP_PADDING] = '\0';
-    int length = snprintf(line, sizeof(line), "NOOP %s\r\n", padding);
-    double waited = session->last_ms / 1000.0;
-    session->trouble = TROUBLE_NONE;
-    if (session_send(session, line, (size_t)length,
-                     "NOOP xxx... (does it wait for more octets?)") &&
-        session_reply(session, &reply, run->options->timeout_ms / 2))
-        return run_fail(run, FINDING_MISCOUNTED,
-                        "No answer to %s within %.3g s, but one came as soon as more octets were "
-                        "sent: the server waits for more octets than were declared, and takes "
-                        "the next command for message text.",
-                        label, waited);
-    return run_fail(run, FINDING_STALLED,
-                    "No answer to %s within %.3g s, nor after more octets: the transfer stalls.",
-                    label, waited);
 }
 
 bool run_chunk(struct run *run, const char *data, size_t length, bool last, struct reply *reply)
@@ -231,9 +226,7 @@ bool run_chunk(struct run *run, const char *data, size_t length, bool last, stru
         return run_trouble(run, label);
     if (session_reply(&run->session, reply, run->options->timeout_ms))
         return true;
-    if (run->session.trouble == TROUBLE_SILENT && connection_clock() < run->session.give_up_at)
-        return diagnose_silence(run, label);
-    return run_trouble(run, label);
+    return run_can_wait(run) ? run_sound_silence(run, label, reply) : run_trouble(run, label);
 }
 
 bool run_expect_taken(struct run *run, const struct reply *reply, const char *what)
@@ -284,56 +277,4 @@ bool run_hung_up(struct run *run, int code)
                     "The server refused with %d and then closed the connection. A sender that "
                     "had more mail for it must begin again.",
                     code);
-}
-
-/* Client and server are out of step: collect the replies that are left and say what it is. */
-static bool out_of_step(struct run *run, bool payload_sent, const char *command, const char *answer)
-{
-    struct reply reply;
-    unsigned strays = 0;
-    while (strays < STRAY_MAX && session_stray_reply(&run->session, &reply, STRAY_WAIT_MS))
-        strays++;
-    if (payload_sent)
-        return ran_payload(run, command, answer);
-    if (answer[0] == '5')
-        return run_fail(run, FINDING_MISCOUNTED,
-                        "The server read fewer octets than were declared and took the rest for "
-                        "commands: %s was answered '%s'.",
-                        command, answer);
-    return run_fail(run, FINDING_TWICE,
-                    "The server gave more replies than there were commands: %s was answered '%s'. "
-                    "A sender takes each reply for that of the next command from here on.",
-                    command, answer);
-}
-
-/* One of the two closing commands. */
-static bool closing_command(struct run *run, const char *command, int expected, bool payload_sent,
-                            int refusal)
-{
-    struct session *session = &run->session;
-    struct reply reply;
-    char text[160];
-    if (!session_command(session, &reply, "%s", command)) {
-        if (session->trouble == TROUBLE_UNASKED)
-            return out_of_step(run, payload_sent, command, session->last_words);
-        if (session->trouble == TROUBLE_DROPPED && (refusal == 421 || refusal == 521))
-            return true;
-        if (session->trouble == TROUBLE_DROPPED && refusal != 0)
-            return run_hung_up(run, refusal);
-        return run_trouble(run, command);
-    }
-    if (reply.code == expected)
-        return true;
-    if (reply.code == 421 && refusal != 0)
-        return true;
-    return out_of_step(run, payload_sent, command, reply_summary(&reply, text, sizeof(text)));
-}
-
-bool run_finish_in_step(struct run *run, bool payload_sent, int refusal)
-{
-    if (!closing_command(run, "RSET", 250, payload_sent, refusal))
-        return false;
-    if (run->session.trouble != TROUBLE_NONE)
-        return true;
-    return closing_command(run, "QUIT", 221, payload_sent, refusal);
 }

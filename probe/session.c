@@ -141,16 +141,22 @@ static bool in_step(struct session *session)
     return trouble(session, reply.code == 421 ? TROUBLE_DROPPED : TROUBLE_UNASKED, text);
 }
 
-bool session_send(struct session *session, const char *data, size_t length, const char *label)
+bool session_send_ahead(struct session *session, const char *data, size_t length, const char *label)
 {
     size_t written;
-    if (session->trouble != TROUBLE_NONE || !in_step(session))
+    if (session->trouble != TROUBLE_NONE)
         return false;
     dialog_add(session->dialog, DIALOG_CLIENT, 0, "%s", label);
     enum io_result result =
         connection_write(session->connection, data, length,
                          deadline_in(session, session->options->timeout_ms), &written);
     return result == IO_OK ? true : unsent(session, result, length - written);
+}
+
+bool session_send(struct session *session, const char *data, size_t length, const char *label)
+{
+    return session->trouble == TROUBLE_NONE && in_step(session) &&
+           session_send_ahead(session, data, length, label);
 }
 
 bool session_command(struct session *session, struct reply *reply, const char *format, ...)

@@ -92,6 +92,10 @@ bool session_command(struct session *session, struct reply *reply, const char *f
  * A reply that nobody asked for is looked for first. */
 bool session_send(struct session *session, const char *data, size_t length, const char *label);
 
+/* The same, while a reply may be due or on its way: none is looked for. */
+bool session_send_ahead(struct session *session, const char *data, size_t length,
+                        const char *label);
+
 /* Reads one reply, waiting at most `timeout_ms`. False if there is trouble. */
 bool session_reply(struct session *session, struct reply *reply, int timeout_ms);
 

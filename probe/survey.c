@@ -19,23 +19,29 @@ static void note_server(struct survey *survey, const struct session *session)
         snprintf(survey->tls, sizeof(survey->tls), "%s", connection_tls_text(session->connection));
 }
 
+/* One of the two commands; a refusal is noted. */
+static bool try_command(struct survey *survey, struct session *session, const char *verb,
+                        const char *address)
+{
+    struct reply reply;
+    char text[160];
+    bool answered = session_command(session, &reply, "%s:<%s>", verb, address);
+    if (answered && reply_is_success(&reply))
+        return true;
+    survey->refusal = answered ? reply.code : 0;
+    snprintf(survey->recipient_reply, sizeof(survey->recipient_reply), "%s:<%s> was answered '%s'",
+             verb, address, answered ? reply_summary(&reply, text, sizeof(text)) : "nothing");
+    return false;
+}
+
 /* Tries MAIL and RCPT; true if the recipient is accepted. The transaction is taken back. */
 static bool try_recipient(struct survey *survey, struct session *session, const char *recipient)
 {
     struct reply reply;
-    char text[160];
-    const char *from = session->options->from;
-    if (!session_command(session, &reply, "MAIL FROM:<%s>", from) || !reply_is_success(&reply)) {
-        snprintf(survey->recipient_reply, sizeof(survey->recipient_reply),
-                 "MAIL FROM:<%s> was answered '%s'", from,
-                 session->trouble ? "nothing" : reply_summary(&reply, text, sizeof(text)));
+    survey->sender_refused = !try_command(survey, session, "MAIL FROM", session->options->from);
+    if (survey->sender_refused)
         return false;
-    }
-    if (!session_command(session, &reply, "RCPT TO:<%s>", recipient))
-        return false;
-    snprintf(survey->recipient_reply, sizeof(survey->recipient_reply), "<%s>: '%s'", recipient,
-             reply_summary(&reply, text, sizeof(text)));
-    bool accepted = reply_is_success(&reply);
+    bool accepted = try_command(survey, session, "RCPT TO", recipient);
     (void)session_command(session, &reply, "RSET");
     return accepted;
 }

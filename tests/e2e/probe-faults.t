@@ -11,9 +11,19 @@ use ProbeTest::Server;
 # A sanitizer's shadow memory and red zones are not the program's.
 my $sanitized = read_file(program('probe/bdat-probe')) =~ /__[at]san_init/;
 
+# A greeting for so many sessions; those behind them are told, or closed at once.
+sub turn_away_after ($most, $reply) {
+    my $count = 0;
+    return sub ($s) {
+        return $s->reply('220 faulty.test ESMTP') if ++$count <= $most;
+        $s->reply($reply) if $reply;
+        $s->close_now;
+    };
+}
+
 # Rows: name, the server's hooks, arguments, and what must come of it: kind and exit of the
 # conclusion, findings of cases, patterns in the text of the conclusion (says) and not in it
-# (not), seconds it may take.
+# (not), in its advice (advice) and not there (no_advice), seconds it may take.
 my @rows = (
     {
         name => 'a sound server',
@@ -72,7 +82,8 @@ my @rows = (
         name => 'answers so late that a session never ends',
         server => {reply_to_bdat => sub ($s, $text) { $s->linger(0.5); $s->reply($text) }},
         arguments => ['--timeout', '800ms', '--only', 'tiny-chunks'],
-        want => {findings => {'tiny-chunks' => 'stalled'}, exit => 1, seconds => 16,
+        want => {kind => 'incomplete', findings => {'tiny-chunks' => 'unfinished'}, exit => 1,
+            seconds => 16, advice => qr/longer --timeout/,
             meaning => {'tiny-chunks' => qr/more than 8 s and was given up/}},
     },
     {
@@ -302,6 +313,266 @@ my @rows = (
         want => {kind => 'partly', exit => 1, findings => {refused => 'accepted'}},
     },
     {
+        name => 'answers each chunk later than the timeout, but well',
+        server => {reply_to_bdat => sub ($s, $text) { $s->linger(2.5); $s->reply($text) }},
+        arguments => ['--timeout', '2s',
+            '--only', 'data,one-chunk,pipelined,refused'],
+        want => {kind => 'works_slowly', exit => 0,
+            findings => {data => 'none', 'one-chunk' => 'slow', pipelined => 'slow',
+                refused => 'slow'},
+            meaning => {'one-chunk' => qr/one reply took 2\.[5-9] s/}, seconds => 40},
+    },
+    {
+        name => 'answers the end of each message later than the timeout, but well',
+        server => {
+            reply_to_bdat => sub ($s, $text) { $s->linger(2.5); $s->reply($text) },
+            final_dot => sub ($s) { $s->linger(2.5) },
+        },
+        arguments => ['--deliver', 'tester@faulty.test', '--timeout', '2s',
+            '--only', 'data,one-chunk'],
+        want => {kind => 'works_slowly', exit => 0,
+            findings => {data => 'slow', 'one-chunk' => 'slow'}},
+    },
+    {
+        name => 'answers late, and NOOP with a parameter not at all well',
+        server => {
+            reply_to_bdat => sub ($s, $text) { $s->linger(2.5); $s->reply($text) },
+            noop => sub ($s, $line) { $line =~ / / && $s->reply('501 5.5.4 no parameters') },
+        },
+        arguments => ['--timeout', '2s'],
+        want => {kind => 'bdat_stalls', exit => 1, findings => {'one-chunk' => 'stalled'},
+            says => qr/either it is late, or/},
+    },
+    {
+        name => 'refuses a chunk, but late',
+        server => {bdat => sub ($s, $size, $) {
+            $s->octets($size);
+            $s->linger(2.5);
+            $s->reply('502 5.5.1 no BDAT');
+        }},
+        arguments => ['--timeout', '2s'],
+        want => {kind => 'bdat_refused', exit => 1, findings => {'one-chunk' => 'refused'}},
+    },
+    {
+        name => 'does not answer chunks that are not the LAST',
+        server => {bdat => sub ($s, $size, $last) {
+            $last ? $s->chunk($size, $last) : $s->octets($size);
+        }},
+        arguments => ['--timeout', '1500ms'],
+        want => {kind => 'bdat_stalls', exit => 1, findings => {'one-chunk' => 'stalled'},
+            says => qr/is not answered.*answers the next command \('250 2\.0\.0 noop'\)/,
+            not => qr/waits for more octets/},
+    },
+    {
+        name => 'reads on to a line end',
+        server => {bdat => sub ($s, $size, $last) {
+            $s->octets($size);
+            $s->line;
+            $s->reply("250 2.0.0 $size octets");
+        }},
+        arguments => ['--timeout', '1500ms'],
+        want => {kind => 'miscounts', exit => 1, findings => {'one-chunk' => 'miscounted'},
+            says => qr/waits for more octets than were declared/},
+    },
+    {
+        name => 'hangs up once more octets come',
+        server => {bdat => sub ($s, $size, $) {
+            $s->octets($size + 1);
+            $s->reply('421 4.4.2 timeout');
+            $s->close_now;
+        }},
+        arguments => ['--timeout', '1500ms'],
+        want => {kind => 'bdat_stalls', exit => 1,
+            says => qr/when more octets came.*'421 4\.4\.2 timeout'/},
+    },
+    {
+        name => 'takes eleven sessions, no more',
+        server => {greeting => turn_away_after(11, '421 4.7.0 too many sessions')},
+        want => {kind => 'incomplete', exit => 1, statuses => qr/^(PASS|SKIP)$/,
+            findings => {'one-chunk' => 'none', 'two-messages' => 'unreachable',
+                'refused-pipelined' => 'unreachable', large => 'unreachable', binary => 'none'},
+            says => qr/12 cases were not run.*: two-messages, rset-between, .*, large\..*421 4\.7/,
+            not => qr/CHUNKING works/, advice => qr/wait .* --only with the names above/},
+    },
+    {
+        name => 'hangs up on sessions behind the seventh',
+        server => {greeting => turn_away_after(7, undef)},
+        want => {kind => 'incomplete', exit => 1, statuses => qr/^(PASS|SKIP)$/,
+            findings => {'no-final-crlf' => 'unreachable', large => 'unreachable'}},
+    },
+    {
+        name => 'swallows large chunks, and has enough of us before that shows',
+        server => {
+            greeting => turn_away_after(11, '421 4.7.0 too many sessions'),
+            bdat => sub ($s, $size, $last) {
+                $size > 20000 ? $s->swallow_all : $s->chunk($size, $last);
+            },
+        },
+        want => {kind => 'incomplete', exit => 1, findings => {large => 'unreachable'}},
+    },
+    {
+        name => 'takes eleven sessions, one with a failure among them',
+        server => {
+            greeting => turn_away_after(11, '421 4.7.0 too many sessions'),
+            bdat => sub ($s, $size, $last) {
+                $size == 1 ? $s->close_now : $s->chunk($size, $last);
+            },
+        },
+        want => {kind => 'partly', exit => 1, says => qr/Case tiny-chunks.*12 cases were not run/},
+    },
+    {
+        name => 'takes ten MAIL commands, then defers',
+        server => {mail => sub ($s, $) {
+            state $count = 0;
+            ++$count > 10 && $s->reply('450 4.7.1 too much mail');
+        }},
+        want => {kind => 'incomplete', exit => 1, statuses => qr/^(PASS|SKIP)$/,
+            says => qr/MAIL FROM was answered '450 4\.7\.1 too much mail'/},
+    },
+    {
+        name => 'does not end a transaction by RSET once BDAT has begun',
+        server => {
+            rset => sub ($s) { $s->{begun} && $s->reply('250 2.0.0 reset') },
+            mail => sub ($s, $) { $s->{mail} && $s->reply('503 5.5.1 nested MAIL') },
+        },
+        want => {kind => 'partly', exit => 1,
+            findings => {'one-chunk' => 'none', 'two-messages' => 'refused',
+                'rset-between' => 'refused'},
+            meaning => {'rset-between' => qr/After RSET, MAIL FROM was answered '503 .*not ended/}},
+    },
+    {
+        name => 'begins no second message after an accepted one; seen with --deliver',
+        server => {
+            mail => sub ($s, $) { $s->{chunks} && $s->reply('503 5.5.1 nested MAIL') },
+            reply_to_bdat => sub ($s, $text) { $s->{chunks}++; $s->reply($text) },
+        },
+        arguments => ['--deliver', 'tester@faulty.test', '--only', 'one-chunk,two-messages'],
+        want => {kind => 'partly', exit => 1,
+            meaning => {'two-messages' => qr/After BDAT LAST, MAIL FROM was answered '503/}},
+    },
+    {
+        name => 'takes one message per session',
+        server => {
+            mail => sub ($s, $) { $s->{chunks} && $s->reply('452 4.3.2 one at a time') },
+            reply_to_bdat => sub ($s, $text) { $s->{chunks}++; $s->reply($text) },
+        },
+        want => {kind => 'incomplete', exit => 1, statuses => qr/^(PASS|SKIP)$/,
+            findings => {'two-messages' => 'unreachable', 'rset-between' => 'unreachable'}},
+    },
+    {
+        name => 'knows no RSET',
+        server => {rset => sub ($s) { $s->reply('500 5.5.1 what?') }},
+        arguments => ['--only', 'data,one-chunk,refused,refused-pipelined,large'],
+        want => {kind => 'works', exit => 0, findings => {'one-chunk' => 'untidy',
+                refused => 'untidy'},
+            meaning => {'one-chunk' => qr/RSET was answered '500 5\.5\.1 what\?'/}},
+    },
+    {
+        name => 'closes in the middle of things, saying so',
+        server => {rset => sub ($s) { $s->reply('421 4.3.2 shutting down'); $s->close_now; 1 }},
+        arguments => ['--only', 'one-chunk,large'],
+        want => {kind => 'incomplete', exit => 1, statuses => qr/^SKIP$/,
+            meaning => {'one-chunk' => qr/Not finished: RSET was answered '421/}},
+    },
+    {
+        name => 'takes no DATA',
+        server => {data => sub ($s) { $s->reply('502 5.5.1 no DATA') }},
+        want => {kind => 'data_fails', exit => 1,
+            findings => {data => 'refused', 'one-chunk' => 'none', large => 'none'},
+            says => qr/The same message works by BDAT/, advice => qr/not a trouble of CHUNKING/,
+            no_advice => qr/stop offering/},
+    },
+    {
+        name => 'loses large messages by DATA',
+        server => {data_octets => sub ($s, $count) { $s->slam if $count > 32768 }},
+        want => {kind => 'data_large_fails', exit => 1,
+            findings => {'data-large' => 'dropped', large => 'none'},
+            says => qr/The same message works by BDAT/},
+    },
+    {
+        name => 'refuses NUL in binary messages',
+        server => {
+            keywords => ['CHUNKING', '8BITMIME', 'BINARYMIME'],
+            bdat => sub ($s, $size, $last) {
+                $s->fill while length $s->{input} < $size;
+                return $s->chunk($size, $last) if substr($s->{input}, 0, $size) !~ /\0/;
+                $s->octets($size);
+                $s->reply('554 5.6.0 NUL');
+            },
+        },
+        want => {kind => 'binary_fails', exit => 1, findings => {binary => 'refused'},
+            says => qr/A short message works by DATA and in one chunk/, not => qr/same message/,
+            advice => qr/stop offering BINARYMIME/, no_advice => qr/chunking, silent|CHUNKING:/},
+    },
+    {
+        name => 'swallows chunks above 5,000 octets, of which the first has a long line',
+        server => {bdat => sub ($s, $size, $last) {
+            $size > 5000 ? $s->swallow_all : $s->chunk($size, $last);
+        }},
+        arguments => ['--timeout', '1500ms'],
+        want => {kind => 'large_chunks', exit => 1,
+            findings => {'long-lines' => 'stalled', large => 'stalled'},
+            says => qr/Case large.*works by DATA and stalls by BDAT/},
+    },
+    {
+        name => 'refuses every chunk but the first of a message',
+        server => {bdat => sub ($s, $size, $last) {
+            return $s->chunk($size, $last) if !$s->{begun};
+            $s->octets($size);
+            $s->reply('554 5.6.0 enough');
+        }},
+        arguments => ['--only', 'data,one-chunk,several-chunks'],
+        want => {kind => 'partly', exit => 1, findings => {'several-chunks' => 'refused'},
+            not => qr/The same message/},
+    },
+    {
+        name => 'refuses BDAT; --only names more than the simplest case',
+        server => {bdat => sub ($s, $size, $) {
+            $s->octets($size);
+            $s->reply('502 5.5.1 no BDAT');
+        }},
+        arguments => ['--only', 'one-chunk,several-chunks'],
+        want => {kind => 'bdat_refused', exit => 1,
+            findings => {'one-chunk' => 'refused', 'several-chunks' => 'refused'}},
+    },
+    {
+        name => 'refuses BDAT; the selected cases do not show it',
+        server => {bdat => sub ($s, $size, $) {
+            $s->octets($size);
+            $s->reply('500 5.5.1 what?');
+        }},
+        arguments => ['--only', 'data-large,refused'],
+        want => {kind => 'selection', exit => 0, advice => qr/CHUNKING works here is not known/},
+    },
+    {
+        name => 'a sound server, of which BDAT is not asked',
+        arguments => ['--only', 'data'],
+        want => {kind => 'selection', exit => 0, no_advice => qr/--to/},
+    },
+    {
+        name => 'offers BINARYMIME without CHUNKING',
+        server => {keywords => ['8BITMIME', 'BINARYMIME']},
+        want => {kind => 'not_offered', exit => 0, says => qr/BINARYMIME is offered.*RFC 3030/},
+    },
+    {
+        name => 'wants AUTH',
+        server => {mail => sub ($s, $) { $s->reply('530 5.7.0 who are you?') }},
+        want => {kind => 'incomplete', exit => 1, says => qr/accepted no sender.*530 5\.7\.0/,
+            advice => qr/--auth/, no_advice => qr/--to/},
+    },
+    {
+        name => 'wants no null sender',
+        server => {mail => sub ($s, $line) { $line =~ /<>/ && $s->reply('550 5.1.0 not you') }},
+        want => {kind => 'incomplete', exit => 1, says => qr/accepted no sender.*550 5\.1\.0/,
+            advice => qr/--from/, no_advice => qr/--to/},
+    },
+    {
+        name => 'greylists',
+        server => {rcpt => sub ($s, $) { $s->reply('450 4.2.0 greylisted') }},
+        want => {kind => 'incomplete', exit => 1, says => qr/accepted no recipient.*450 4\.2\.0/,
+            advice => qr/greylisting.*after some minutes/},
+    },
+    {
         name => 'drops the connection at the final chunk; unseen without --deliver',
         server => {bdat => sub ($s, $size, $last) {
             $last && $s->{rcpt} ? $s->close_now : $s->chunk($size, $last);
@@ -347,6 +618,9 @@ for my $row (@rows) {
     my $conclusion = $result->{json}{conclusion};
     like($conclusion->{explanation}, $want->{says}, "$name: in words") if $want->{says};
     unlike($conclusion->{explanation}, $want->{not}, "$name: not these words") if $want->{not};
+    my $advice = "@{$conclusion->{advice} // []}";
+    like($advice, $want->{advice}, "$name: advice") if $want->{advice};
+    unlike($advice, $want->{no_advice}, "$name: not this advice") if $want->{no_advice};
     if ($want->{statuses}) {
         my @others = grep { $_->{status} !~ $want->{statuses} } @{$result->{json}{cases}};
         is_deeply([map { "$_->{name}: $_->{meaning}" } @others], [], "$name: all cases");

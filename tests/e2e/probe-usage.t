@@ -69,6 +69,21 @@ like($result->{json}{conclusion}{explanation}, qr/Connection refused/, 'and why'
 $result = run_probe('--no-mx', 'no-such-host.invalid');
 is($result->{exit}, 3, 'a host that does not exist');
 like($result->{err}, qr/no-such-host\.invalid: /, 'is named');
+is($result->{out}, '', 'on standard error');
+for my $host ('no-such-host.invalid', 'no-such-host.invalid:25') {
+    $result = probe_json('--no-mx', $host);
+    is($result->{exit}, 3, "--json $host");
+    is($result->{json}{conclusion}{kind}, 'no_session', "--json $host: an object all the same");
+    like($result->{json}{conclusion}{explanation}, qr/no-such-host\.invalid: /, 'that says why');
+    is($result->{json}{server}{host}, 'no-such-host.invalid', 'and of whom');
+}
+$result = run_probe('--tap', '--no-mx', 'no-such-host.invalid');
+is($result->{exit}, 3, '--tap and a host that does not exist');
+like($result->{out}, qr/^TAP version 13\nBail out!  no-such-host\.invalid: /, 'bails out');
+$result = run_probe('--tap', '127.0.0.1:' . free_port());
+like($result->{out}, qr/^Bail out!  .*\n#   -: \S+: Connection refused$/m,
+    '--tap shows how far it came');
+unlike($result->{out}, qr/above/, 'and points to nothing that is not there');
 
 # What is sent is what was asked for.
 my $log = new_folder() . '/log';
@@ -92,4 +107,9 @@ like($result->{out}, qr/^PASS  one-chunk.*C: BDAT \d+.*C: QUIT/ms, '--verbose sh
 my $full = system('sh', '-c', 'exec "$@" >/dev/full 2>/dev/null', 'sh', program('probe/bdat-probe'),
     '--pause', '0', '--only', 'data,one-chunk', $server->address) >> 8;
 isnt($full, 0, 'a report that cannot be written');
+for my $option (qw(--list --help --version)) {
+    $full = system('sh', '-c', 'exec "$@" >/dev/full 2>/dev/null', 'sh',
+        program('probe/bdat-probe'), $option) >> 8;
+    is($full, 1, "$option that cannot be written");
+}
 done_testing();

@@ -128,6 +128,10 @@ static void test_summaries(void **state)
     feed("554 no\r\n", 8, &used);
     assert_string_equal(reply_summary(&parser.reply, text, sizeof(text)), "554 no");
     assert_true(reply_is_refusal(&parser.reply));
+    assert_false(reply_is_syntax(&parser.reply));
+    reply_parser_reset(&parser);
+    feed("503 no\r\n", 8, &used);
+    assert_true(reply_is_syntax(&parser.reply));
     reply_parser_reset(&parser);
     feed("354 go\r\n", 8, &used);
     assert_false(reply_is_success(&parser.reply));

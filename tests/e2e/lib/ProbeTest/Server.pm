@@ -8,10 +8,13 @@ package ProbeTest::Server;
 #   greeting       sends the greeting
 #   do_starttls    all that STARTTLS does;  starttls: what follows the reply 220
 #   ehlo           sends the EHLO reply
+#   mail           ($session, $line): all that MAIL does; false leaves it to the server
 #   rcpt           ($session, $address): sends the reply to RCPT
+#   rset           ($session): the same for RSET;  noop: ($session, $line), for NOOP
 #   bdat           ($session, $size, $last): all that BDAT does
 #   reply_to_bdat  ($session, $text): sends the reply to a chunk that was read
 #   data           ($session): all that DATA does
+#   final_dot      ($session): called at the end of a message by DATA, before it is accepted
 #   data_octets    ($session, $count): called for each piece of message by DATA
 
 use v5.36;
@@ -93,6 +96,12 @@ package ProbeTest::Server::Session;
 
 use v5.36;
 use Time::HiRes qw(time);
+
+# The same for a hook that may decline.
+sub try_hook ($self, $name, @arguments) {
+    my $code = $self->{server}{$name};
+    return $code && $code->($self, @arguments);
+}
 
 sub hook ($self, $name, @arguments) {
     my $code = $self->{server}{$name};
@@ -208,9 +217,10 @@ sub do_ehlo ($self, $line) {
 }
 
 sub do_helo ($self, $line) { $self->reply('250 faulty.test') }
-sub do_noop ($self, $line) { $self->reply('250 2.0.0 noop') }
+sub do_noop ($self, $line) { $self->try_hook('noop', $line) || $self->reply('250 2.0.0 noop') }
 
 sub do_rset ($self, $line) {
+    return if $self->try_hook('rset');
     $self->forget;
     $self->reply('250 2.0.0 reset');
 }
@@ -229,6 +239,7 @@ sub do_starttls ($self, $line) {
 }
 
 sub do_mail ($self, $line) {
+    return if $self->try_hook('mail', $line);
     $self->forget;
     $self->{mail} = 1;
     $self->reply('250 2.1.0 sender');
@@ -278,6 +289,7 @@ sub do_data ($self, $line) {
         $self->hook('data_octets', $count);
         return if !$self->{open};
         next if $text ne '.';
+        $self->hook('final_dot');
         $self->{server}->note('accepted by DATA');
         $self->forget;
         return $self->reply('250 2.0.0 accepted');
