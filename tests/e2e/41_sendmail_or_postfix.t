@@ -75,10 +75,10 @@ is(meet('Postfix 3.7.11'), 'postfix', 'is known at once');
 
 # The macros asked for, by stage.
 restart();
-is_deeply(mta()->macros, {0 => 'v', 1 => '{bdat_milter_none}', 2 => 'i', 3 => '{bdat_milter_none}', 4 => 'i',
+is_deeply(mta()->macros, {0 => 'v', 1 => '{bdat_milter_none}', 2 => 'i', 3 => '{bdat_milter_none}', 4 => 'i {client_connections}',
     5 => '{bdat_milter_none}', 6 => '{bdat_milter_none}'}, 'unknown: version and queue id');
 meet('Postfix 3.7.11');
-is_deeply(mta()->macros, {map({ $_ => '{bdat_milter_none}' } 0 .. 3, 5, 6), 4 => 'i'}, 'Postfix: the queue id at DATA');
+is_deeply(mta()->macros, {map({ $_ => '{bdat_milter_none}' } 0 .. 3, 5, 6), 4 => 'i {client_connections}'}, 'Postfix: the queue id at DATA');
 
 # ---- a message of a Postfix that was taken for Sendmail ----
 restart();
