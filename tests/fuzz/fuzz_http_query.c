@@ -76,6 +76,7 @@ static struct bench *get_bench(void)
     app->base = event_base_new();
     app->log = log_open("fuzz", LOG_TARGET_STDERR, LOG_LEVEL_ERROR);
     app->settings = settings_load(NULL, error, sizeof(error));
+    app->initial = settings_ref(app->settings);
     app->inbox = inbox_new(app->base, app);
     app->joins = joins_new();
     app->recorder = recorder_new(app->log);
