@@ -14,13 +14,10 @@ static char *latest;
 
 void ctl_complain(const char *format, ...)
 {
-    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    char *text = text_vformat(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        return;
     free(latest);
     latest = text_safe(text, true);
     fprintf(stderr, "bdatctl: %s\n", latest);

@@ -223,13 +223,10 @@ json_t *plan_changes(const struct plan *plan, const struct postfix *postfix)
 
 void plan_note(struct plan *plan, const char *format, ...)
 {
-    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    char *text = text_vformat(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        return;
     ctl_complain("note: %s", text);
     char *safe = text_safe(text, true);
     if (plan->notes == NULL)

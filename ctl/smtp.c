@@ -124,13 +124,10 @@ int smtp_send(struct smtp *smtp, const char *octets, size_t length)
 
 int smtp_command(struct smtp *smtp, const char *format, ...)
 {
-    char *line = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&line, format, arguments);
+    char *line = text_vformat(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        return 0;
     char *whole = text_format("%s\r\n", line);
     int code = smtp_send(smtp, whole, strlen(whole));
     free(whole);

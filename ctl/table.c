@@ -51,14 +51,12 @@ void table_add(struct table *table, enum tone tone, const char *text)
 
 void table_addf(struct table *table, enum tone tone, const char *format, ...)
 {
-    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    char *text = text_vformat(format, arguments);
     va_end(arguments);
-    table_add(table, tone, length < 0 ? NULL : text);
-    if (length >= 0)
-        free(text);
+    table_add(table, tone, text);
+    free(text);
 }
 
 size_t table_rows(const struct table *table)

@@ -24,14 +24,20 @@ static void *must_have(void *memory)
     return memory;
 }
 
-char *text_format(const char *format, ...)
+char *text_vformat(const char *format, va_list arguments)
 {
     char *text = NULL;
+    int length = vasprintf(&text, format, arguments);
+    return must_have(length < 0 ? NULL : text);
+}
+
+char *text_format(const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    char *text = text_vformat(format, arguments);
     va_end(arguments);
-    return must_have(length < 0 ? NULL : text);
+    return text;
 }
 
 char *text_copy(const char *text)

@@ -7,6 +7,7 @@
 #ifndef BDAT_CTL_TEXT_H
 #define BDAT_CTL_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@ void text_init(void);
 
 /* Like asprintf(3), but returns the text. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *text_vformat(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /* Like strdup(3) and realloc(3), but never return NULL. */
 char *text_copy(const char *text);
