@@ -8,6 +8,7 @@
 /* What fits into a few words. */
 struct note_letter {
     struct letter letter;
+    void (*take)(const struct note_letter *note);
     struct sessions *sessions;
     struct join_key key;
     int64_t at_ms; /* monotonic */
@@ -76,57 +77,46 @@ void letters_post_record(const struct filter_options *to, const struct record *r
 
 /* ---- in a word ---- */
 
-static void deliver_unjoined(void *context, struct letter *letter)
+static void deliver_note(void *context, struct letter *letter)
 {
     struct note_letter *note = (struct note_letter *)letter;
     (void)context;
+    note->take(note);
+    free(note);
+}
+
+static void take_unjoined(const struct note_letter *note)
+{
     sessions_take_unjoined(note->sessions, note->queue_id);
-    free(note);
 }
 
-static void deliver_abort(void *context, struct letter *letter)
+static void take_abort(const struct note_letter *note)
 {
-    struct note_letter *note = (struct note_letter *)letter;
-    (void)context;
     sessions_take_abort(note->sessions, note->key.pid, note->key.generation, note->at_ms);
-    free(note);
 }
 
-static void deliver_end(void *context, struct letter *letter)
+static void take_end(const struct note_letter *note)
 {
-    struct note_letter *note = (struct note_letter *)letter;
-    (void)context;
     sessions_end(note->sessions, note->key.pid, note->key.generation, note->at_ms);
-    free(note);
 }
 
-static void deliver_begin_other(void *context, struct letter *letter)
+static void take_begin_other(const struct note_letter *note)
 {
-    struct note_letter *note = (struct note_letter *)letter;
-    (void)context;
     sessions_begin_other(note->sessions);
-    free(note);
 }
 
-static void deliver_end_other(void *context, struct letter *letter)
+static void take_end_other(const struct note_letter *note)
 {
-    struct note_letter *note = (struct note_letter *)letter;
-    (void)context;
     sessions_end_other(note->sessions, note->mode);
-    free(note);
 }
 
-static void deliver_data(void *context, struct letter *letter)
+static void take_data(const struct note_letter *note)
 {
-    struct note_letter *note = (struct note_letter *)letter;
-    (void)context;
     sessions_take_data(note->sessions);
-    free(note);
 }
 
 /* Posts a copy. */
-static void post(const struct filter_options *to, void (*deliver)(void *, struct letter *),
-                 const struct note_letter *note)
+static void post(const struct filter_options *to, const struct note_letter *note)
 {
     struct note_letter *posted = malloc(sizeof(*posted));
     if (posted == NULL) {
@@ -134,7 +124,7 @@ static void post(const struct filter_options *to, void (*deliver)(void *, struct
         return;
     }
     *posted = *note;
-    posted->letter.deliver = deliver;
+    posted->letter.deliver = deliver_note;
     posted->sessions = to->sessions;
     posted->at_ms = clock_monotonic_ms();
     inbox_post(to->inbox, &posted->letter);
@@ -142,32 +132,32 @@ static void post(const struct filter_options *to, void (*deliver)(void *, struct
 
 void letters_post_unjoined(const struct filter_options *to, const char *queue_id)
 {
-    struct note_letter note = {.queue_id = ""};
+    struct note_letter note = {.take = take_unjoined};
     snprintf(note.queue_id, sizeof(note.queue_id), "%s", queue_id);
-    post(to, deliver_unjoined, &note);
+    post(to, &note);
 }
 
 void letters_post_abort(const struct filter_options *to, const struct join_key *key)
 {
-    post(to, deliver_abort, &(struct note_letter){.key = *key});
+    post(to, &(struct note_letter){.take = take_abort, .key = *key});
 }
 
 void letters_post_end(const struct filter_options *to, const struct join_key *key)
 {
-    post(to, deliver_end, &(struct note_letter){.key = *key});
+    post(to, &(struct note_letter){.take = take_end, .key = *key});
 }
 
 void letters_post_begin_other(const struct filter_options *to)
 {
-    post(to, deliver_begin_other, &(struct note_letter){.mode = SESSION_NONE});
+    post(to, &(struct note_letter){.take = take_begin_other});
 }
 
 void letters_post_end_other(const struct filter_options *to, enum session_mode mode)
 {
-    post(to, deliver_end_other, &(struct note_letter){.mode = mode});
+    post(to, &(struct note_letter){.take = take_end_other, .mode = mode});
 }
 
 void letters_post_data(const struct filter_options *to)
 {
-    post(to, deliver_data, &(struct note_letter){.mode = SESSION_DATA});
+    post(to, &(struct note_letter){.take = take_data});
 }
