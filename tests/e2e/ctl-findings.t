@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Socket::UNIX;
 use JSON::PP qw(decode_json);
 use MailTest::Cases   qw(check_transfer);
+use MailTest::Configured qw(age run attach detach check value);
 use MailTest::Ctl     qw(ctl);
 use MailTest::Message qw(new_message);
 use MailTest::Place   qw(find_tool free_port new_folder program read_file source_folder write_file);
@@ -15,13 +16,9 @@ use MailTest::Wait    qw(wait_until);
 use Test::More;
 
 $ENV{PATH} = program('milter/bdat-milter') =~ s{/[^/]+$}{}r . ":$ENV{PATH}:/usr/sbin";
-my $postconf = find_tool('postconf');
 my $FILTER   = 'smtpd_command_filter';
 my $KEYWORDS = 'smtpd_discard_ehlo_keywords';
 my @KINDS    = qw(milter tables policy);
-
-# Postfix waits for a file that was written just now to grow older before it believes it.
-sub age ($folder) { utime time - 10, time - 10, map {"$folder/$_"} qw(main.cf master.cf) }
 
 # A Postfix that never runs: two services and `more` in main.cf; bdat-milter.conf as installed,
 # but for the sockets.
@@ -38,22 +35,6 @@ sub configuration ($more = '', $options = '') {
         "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd$options\n");
     write_file("$folder/bdat.conf", $conf);
     return $folder;
-}
-
-sub run ($folder, $command, @options) {
-    age($folder);
-    return ctl($command, '-c', $folder, '-f', "$folder/bdat.conf", '-s', "$folder/none", @options);
-}
-
-sub attach ($folder, @options) { run($folder, 'attach', '--yes', '--force', '--no-reload', @options) }
-sub detach ($folder, @options) { run($folder, 'detach', '--yes', '--no-reload', @options) }
-sub check ($folder) { run($folder, 'check', '--no-live')->{out} }
-
-sub value ($folder, @arguments) {
-    age($folder);
-    open my $pipe, '-|', $postconf, '-c', $folder, '-h', @arguments or die "postconf: $!\n";
-    chomp(my $value = <$pipe> // return);
-    return $value;
 }
 
 sub snapshot ($folder) { [map { read_file("$folder/$_") } qw(main.cf master.cf bdat.conf)] }

@@ -5,6 +5,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use MailTest::Cases   qw(check_transfer);
 use MailTest::Client;
+use MailTest::Configured qw(age run attach detach check postconf value);
 use MailTest::Ctl     qw(ctl);
 use MailTest::Message qw(new_message);
 use MailTest::Place   qw(find_tool free_port new_folder program read_file write_file);
@@ -17,7 +18,6 @@ my($main_dist) = grep {-r}
 my($master_dist) = grep {-r} qw(/usr/share/postfix/master.cf.dist /etc/postfix/master.cf.proto);
 plan skip_all => 'no pristine main.cf and master.cf to copy' if !$main_dist || !$master_dist;
 $ENV{PATH} = program('milter/bdat-milter') =~ s{/[^/]+$}{}r . ":$ENV{PATH}:/usr/sbin";
-my $postconf = find_tool('postconf');
 my $sendmail = find_tool('sendmail');
 my $filter   = 'socketmap:unix:bdat-milter/tables.sock:command';
 my $map      = 'socketmap:unix:bdat-milter/tables.sock:ehlo';
@@ -47,27 +47,6 @@ sub configuration ($more = '', $master = $services) {
     return $folder;
 }
 
-# Postfix waits for a file that was written just now to grow older before it believes it.
-sub age ($folder) { utime time - 10, time - 10, "$folder/main.cf" }
-
-sub run ($folder, $command, @options) {
-    age($folder);
-    return ctl($command, '-c', $folder, '-f', "$folder/bdat.conf", '-s', "$folder/none", @options);
-}
-
-sub attach ($folder, @options) { run($folder, 'attach', '--yes', '--force', '--no-reload', @options) }
-sub detach ($folder, @options) { run($folder, 'detach', '--yes', '--no-reload', @options) }
-sub check  ($folder)           { run($folder, 'check', '--no-live')->{out} }
-
-sub postconf ($folder, @arguments) {
-    age($folder);
-    open my $pipe, '-|', $postconf, '-c', $folder, @arguments or die "postconf: $!\n";
-    chomp(my @lines = <$pipe>);
-    close $pipe or die "postconf @arguments failed\n";
-    return @lines;
-}
-
-sub value    ($folder, $name) { (postconf($folder, '-h', $name))[0] }
 sub snapshot ($folder)        { [map { read_file("$folder/$_") } qw(main.cf master.cf)] }
 
 # { service/type/parameter => value } of master.cf.
