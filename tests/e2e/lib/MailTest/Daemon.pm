@@ -173,6 +173,11 @@ sub unexpected_log ($self) {
     return @found;
 }
 
+# What sanitizers have said, whole.
+sub sanitizer_reports ($self) {
+    return join "\n", $self->log_text =~ /^(.*Sanitizer: .*?)(?:^SUMMARY: |\z)/msg;
+}
+
 # One BDAT transfer as the control socket shows it, known by its sender; waits until it is judged.
 sub transfer ($self, $sender) {
     return wait_until("the transfer from $sender to be judged", sub {

@@ -71,7 +71,8 @@ sub finish_quietly ($self) {
     $self->postfix->stop;
     my $status = $daemon->stop;
     is($status, 0, 'the daemon ends in order');
-    is_deeply([$daemon->unexpected_log], [], 'nothing unexpected in the daemon\'s log');
+    is_deeply([$daemon->unexpected_log], [], 'nothing unexpected in the daemon\'s log')
+        or diag($daemon->sanitizer_reports);
     my @alarming = grep { my $line = $_; !grep { $line =~ $_ } @{$self->{allowed}} }
         $self->postfix->alarming_lines;
     is_deeply(\@alarming, [], 'nothing alarming in Postfix\'s log');
