@@ -37,6 +37,16 @@ static inline int64_t clock_wall_ms(void)
     return clock_read_ms(CLOCK_REALTIME);
 }
 
+/* The same as of the kernel's last tick, some milliseconds ago at most; costs next to nothing. */
+static inline int64_t clock_wall_about_ms(void)
+{
+#ifdef CLOCK_REALTIME_COARSE
+    return clock_read_ms(CLOCK_REALTIME_COARSE);
+#else
+    return clock_wall_ms();
+#endif
+}
+
 /* Writes a wall time as RFC 3339 UTC with milliseconds; returns `text`. */
 char *clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);
 

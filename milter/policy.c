@@ -33,7 +33,7 @@ static void answer(struct policy *policy, struct peer *peer, const struct policy
     char action[ACTION_SIZE], wire[ACTION_SIZE + 16];
     int64_t begun_ns = clock_monotonic_ns();
     policy->counts.requests++;
-    policy->counts.last_seen_ms = clock_wall_ms();
+    policy->counts.last_seen_ms = clock_wall_about_ms();
     inbox_drain(policy->options.inbox);
     sessions_take_policy(policy->options.sessions, peer_pid(peer), request, action,
                          sizeof(action));

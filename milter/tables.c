@@ -88,7 +88,7 @@ static void answer(struct tables *tables, struct peer *peer, const struct netstr
         key = (struct slice){blank + 1, request->length - length - 1};
     inbox_drain(tables->options.inbox);
     tables->counts.lookups++;
-    tables->counts.last_seen_ms = clock_wall_ms();
+    tables->counts.last_seen_ms = clock_wall_about_ms();
     for (size_t i = 0; blank != NULL && i < TABLE_COUNT; i++) {
         if (strlen(names[i].name) == length &&
             memcmp(names[i].name, request->payload, length) == 0) {
