@@ -6,25 +6,17 @@
 #include "config.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "milter/content.h"
+#include "tests/fuzz/require.h"
 #include "tests/model/content_model.h"
 #include "tests/model/random.h"
 
 #define BODY_MAX ((size_t)12000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "not so: %s\n", what);
-    abort();
-}
 
 /* Each octet '@' stands for a run, each '\1' for CRLF. Returns the body's length. */
 static size_t unfold(const uint8_t *data, size_t size, char *body, size_t run)

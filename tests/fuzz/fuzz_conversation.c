@@ -17,24 +17,16 @@
 
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "milter/conversation.h"
+#include "tests/fuzz/require.h"
 
 #define SECRET "c2VjcmV0LXBhc3N3b3Jk"
 
 static const struct address client = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "not so: %s\n", what);
-    abort();
-}
 
 /* What of smtpd's state decides whether a command is safe (smtpd.c of Postfix 3.7). */
 struct smtpd {

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,16 +18,9 @@
 #include "milter/app.h"
 #include "milter/clock.h"
 #include "milter/control.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "not so: %s\n", what);
-    abort();
-}
 
 /* Listens at a name of the abstract kind, which leaves nothing behind. */
 static int listen_somewhere(struct sockaddr_un *address, socklen_t *size)

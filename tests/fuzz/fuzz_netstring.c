@@ -4,23 +4,14 @@
  */
 #include "config.h"
 
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "milter/netstring.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "not so: %s\n", what);
-    abort();
-}
 
 /* "LENGTH:payload,": digits without a leading zero, one octet after the other. */
 static enum netstring_result model(const char *data, size_t length, size_t *payload, size_t *used)
