@@ -17,40 +17,18 @@
 #include "ctl/override.h"
 #include "ctl/report.h"
 #include "ctl/text.h"
+#include "tests/unit/ctl_site.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define QUEUE "/var/spool/postfix"
 #define OUR_MILTER "{ unix:b/m, default_action=accept }"
 
-/* A Postfix that postconf(1) would show like that: "NAME = VALUE" lines of main.cf as written and
- * with $names replaced, and of master.cf as "SERVICE/TYPE/NAME = VALUE". */
 static void setup_site(struct site *site, const char *raw, const char *expanded,
                        const char *overrides, const char *expanded_overrides)
 {
-    struct postfix *postfix = &site->postfix;
-    *site = (struct site){.conf_file = "/etc/x.conf"};
-    postfix->raw = text_copy(raw);
-    postfix->expanded = text_copy(expanded);
-    postfix->set = text_copy(raw);
-    postfix->overrides = text_copy(overrides);
-    postfix->expanded_overrides = text_copy(expanded_overrides);
-    postfix->queue_dir = text_copy(QUEUE);
-    postfix->config_dir = text_copy("/etc/p");
-    postfix->asked_dir = "/etc/p";
-    postfix->services = text_resize(NULL, 2, sizeof(*postfix->services));
-    postfix->service_count = 2;
-    postfix->services[0] = (struct postfix_service){
-        .name = text_copy("smtp"), .type = text_copy("inet"), .command = text_copy("smtpd")};
-    postfix->services[1] = (struct postfix_service){
-        .name = text_copy("inside"), .type = text_copy("unix"), .command = text_copy("smtpd")};
-    const struct hook_sockets sockets = {QUEUE "/b/m", QUEUE "/b/t", QUEUE "/b/p"};
-    hooks_build(site->hooks, &sockets, QUEUE);
-}
-
-static void free_site(struct site *site)
-{
-    hooks_free(site->hooks);
-    postfix_close(&site->postfix);
+    static const struct site_service services[] = {{"smtp", "inet", "smtpd"},
+                                                   {"inside", "unix", "smtpd"}};
+    pretend_site(site, &(struct site_texts){raw, expanded, overrides, expanded_overrides}, services,
+                 COUNT(services));
 }
 
 /* The findings are what --json is there for. */
@@ -98,7 +76,7 @@ static void test_commands_that_are_shown(void **state)
     line = command_line_of(&other, "reload");
     assert_string_equal(line, "bdatctl -s '/run/a b' reload");
     free(line);
-    free_site(&site);
+    pretend_site_free(&site);
 }
 
 static void test_overrides(void **state)
@@ -151,7 +129,7 @@ static void test_overrides(void **state)
             assert_string_equal(got, rows[i].want);
         free(got);
         free(value);
-        free_site(&site);
+        pretend_site_free(&site);
     }
 }
 
@@ -163,7 +141,7 @@ static void test_removal(void **state)
     char *line = override_remove(&site, &site.postfix.services[0], &site.hooks[1]);
     assert_string_equal(line, "postconf -c /etc/p -PX smtp/inet/smtpd_command_filter");
     free(line);
-    free_site(&site);
+    pretend_site_free(&site);
 }
 
 static void test_local_mail(void **state)
@@ -181,7 +159,7 @@ static void test_local_mail(void **state)
         {NON "inet:z $(smtpd_milters)", NON "inet:z inet:a", "'non_smtpd_milters = inet:z inet:a'"},
         /* Before attach has put ours into smtpd_milters. */
         {NON "$smtpd_milters", NON "inet:a", "'non_smtpd_milters = inet:a'"},
-        {NON "local:" QUEUE "/b/m", NON "local:" QUEUE "/b/m", "'non_smtpd_milters = '"},
+        {NON "local:" SITE_QUEUE "/b/m", NON "local:" SITE_QUEUE "/b/m", "'non_smtpd_milters = '"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct site site;
@@ -195,7 +173,7 @@ static void test_local_mail(void **state)
             fail_msg("row %zu: got %s, want %s", i, got, want);
         free(want);
         free(got);
-        free_site(&site);
+        pretend_site_free(&site);
     }
 }
 
@@ -208,7 +186,7 @@ static void test_discarded_keywords(void **state)
     char *all = site_discarded_keywords(&site);
     assert_string_equal(all, "dsn, etrn vrfy");
     free(all);
-    free_site(&site);
+    pretend_site_free(&site);
 }
 
 static void write_text(const char *path, const char *text)

@@ -15,46 +15,22 @@
 #include "ctl/tables.h"
 #include "ctl/text.h"
 #include "ctl/undo.h"
+#include "tests/unit/ctl_site.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define QUEUE "/var/spool/postfix"
 #define FILTER "smtpd_command_filter"
 #define MAPS "smtpd_discard_ehlo_keyword_address_maps"
 #define OUR_FILTER "socketmap:unix:b/t:command"
 #define OUR_MAP "socketmap:unix:b/t:ehlo"
 
-/* A Postfix that postconf(1) would show like that: "NAME = VALUE" lines of main.cf, and of
- * master.cf as "SERVICE/TYPE/NAME = VALUE". */
 static void setup_site(struct site *site, const char *main_cf, const char *master_cf)
 {
-    static const struct {
-        const char *name, *type, *command;
-    } rows[] = {{"smtp", "inet", "smtpd"},
-                {"smtpd", "pass", "smtpd"},
-                {"inside", "unix", "smtpd"},
-                {"25", "inet", "postscreen"}};
-    struct postfix *postfix = &site->postfix;
-    *site = (struct site){0};
-    postfix->raw = text_copy(main_cf);
-    postfix->expanded = text_copy(main_cf);
-    postfix->set = text_copy(main_cf);
-    postfix->overrides = text_copy(master_cf);
-    postfix->queue_dir = text_copy(QUEUE);
-    postfix->config_dir = text_copy("/etc/postfix");
-    postfix->services = text_resize(NULL, COUNT(rows), sizeof(*postfix->services));
-    postfix->service_count = COUNT(rows);
-    for (size_t i = 0; i < COUNT(rows); i++)
-        postfix->services[i] = (struct postfix_service){.name = text_copy(rows[i].name),
-                                                        .type = text_copy(rows[i].type),
-                                                        .command = text_copy(rows[i].command)};
-    const struct hook_sockets sockets = {QUEUE "/b/m", QUEUE "/b/t", QUEUE "/b/p"};
-    hooks_build(site->hooks, &sockets, QUEUE);
-}
-
-static void free_site(struct site *site)
-{
-    hooks_free(site->hooks);
-    postfix_close(&site->postfix);
+    static const struct site_service services[] = {{"smtp", "inet", "smtpd"},
+                                                   {"smtpd", "pass", "smtpd"},
+                                                   {"inside", "unix", "smtpd"},
+                                                   {"25", "inet", "postscreen"}};
+    pretend_site(site, &(struct site_texts){.main_cf = main_cf, .master_cf = master_cf}, services,
+                 COUNT(services));
 }
 
 /* The plan as one text: "NAME=AFTER;" of each change, AFTER "-" where it is unset. */
@@ -89,7 +65,7 @@ static void test_services_are_planned(void **state)
         {2, "", "", "smtp/inet/" MAPS "=" OUR_MAP ";smtpd/pass/" MAPS "=" OUR_MAP ";", EXIT_DONE},
         /* What is there already, however it is written. */
         {1, "",
-         "smtp/inet/" FILTER " = socketmap:local:" QUEUE "/b/t:command\n"
+         "smtp/inet/" FILTER " = socketmap:local:" SITE_QUEUE "/b/t:command\n"
          "smtpd/pass/" FILTER " = " OUR_FILTER,
          "", EXIT_DONE},
         {1, "", "smtp/inet/" FILTER " = " OUR_FILTER, "smtpd/pass/" FILTER "=" OUR_FILTER ";",
@@ -122,7 +98,7 @@ static void test_services_are_planned(void **state)
                      rows[i].want);
         free(got);
         plan_free(&plan);
-        free_site(&site);
+        pretend_site_free(&site);
         json_decref(record);
     }
 }
@@ -142,7 +118,7 @@ static void test_own_maps_are_refreshed(void **state)
     assert_string_equal(got, "smtp/inet/" MAPS "=new:x," OUR_MAP ";");
     free(got);
     plan_free(&plan);
-    free_site(&site);
+    pretend_site_free(&site);
     json_decref(record);
 }
 
@@ -184,7 +160,7 @@ static void test_services_are_taken_out(void **state)
         free(got);
         free(overrides);
         plan_free(&plan);
-        free_site(&site);
+        pretend_site_free(&site);
         json_decref(record);
     }
 }
@@ -206,7 +182,7 @@ static void test_services_back(void **state)
     assert_false(plan_touches(&plan, PLAN_MAIN));
     free(got);
     plan_free(&plan);
-    free_site(&site);
+    pretend_site_free(&site);
     json_decref(record);
 }
 
@@ -230,7 +206,7 @@ static void test_place(void **state)
         assert_int_equal(tables_choose(&site, rows[i].asked, &place), rows[i].code);
         assert_int_equal(place, rows[i].place);
     }
-    free_site(&site);
+    pretend_site_free(&site);
 }
 
 static void test_lists_of_folders(void **state)
