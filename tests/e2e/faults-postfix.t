@@ -20,6 +20,7 @@ for my $how (qw(reloaded restarted)) {
     my $stage = MailTest::Session->new(daemon => {held => 1}, postfix => {main => {
         queue_run_delay => '1s', minimal_backoff_time => '1s', maximal_backoff_time => '2s',
         transport_retry_time => '1s', # a delivery agent that a reload ends in its work
+        service_throttle_time => '1s', # and one that it ends before its first
     }});
     my $load = MailTest::Load->new(postfix => $stage->postfix, sessions => 6)->start;
     my $until = time + $seconds;

@@ -264,8 +264,11 @@ sub daemon_folder () {
     return $folder;
 }
 
+# Ends it. Its processes end some time after master(8), and hold the port as long as they live.
 sub stop ($self) {
-    $self->{process}->stop if $self->{process};
+    return if !$self->{process};
+    $self->{process}->stop;
+    wait_until('Postfix to leave its port', sub { !listening($self->{port}) });
 }
 
 sub running ($self) {
@@ -300,9 +303,14 @@ sub held ($self) {
     return map { m{([^/]+)$} } grep { -f } glob("$self->{queue}/hold/*"), glob("$self->{queue}/hold/?/*");
 }
 
-# Waits until everything accepted has been delivered.
+# Waits until everything accepted has been delivered. What stays is named, and what Postfix says of it.
 sub wait_empty ($self) {
-    wait_until('an empty queue', sub { !$self->queued });
+    return if eval { wait_until('an empty queue', sub { !$self->queued }) };
+    my $why = $@;
+    my @files = $self->queued;
+    my @words = ('warning:', 'fatal:', 'panic:', map { m{([^/]+)$} } @files);
+    my $telling = join '|', map { quotemeta } @words;
+    croak join "\n", $why, @files, grep { /$telling/ } split /\n/, $self->log_text;
 }
 
 # Log lines that a healthy Postfix with the daemon attached never writes: a process that died,
