@@ -17,6 +17,7 @@
 #include "milter/letters.h"
 #include "milter/mta.h"
 #include "milter/patience.h"
+#include "milter/thread.h"
 
 /* libmilter takes these without const. */
 static char filter_name[] = "bdat-milter";
@@ -517,7 +518,7 @@ static void *run(void *unused)
 int filter_start(void)
 {
     atomic_store(&filter.running, true);
-    filter.started = pthread_create(&filter.thread, NULL, run, NULL) == 0;
+    filter.started = thread_start(&filter.thread, run, NULL) == 0;
     if (filter.started)
         return 0;
     atomic_store(&filter.running, false);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "milter/log_output.h"
 #include "milter/log_ring.h"
+#include "milter/thread.h"
 
 /* What a line holds before memory is asked for. */
 #define LINE_SIZE 1024
@@ -193,12 +193,8 @@ static void *run(void *context)
 
 int log_start(struct log *log)
 {
-    sigset_t all, before;
-    sigfillset(&all);
     pthread_mutex_lock(&log->lock);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    log->started = pthread_create(&log->thread, NULL, run, log) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    log->started = thread_start(&log->thread, run, log) == 0;
     pthread_mutex_unlock(&log->lock);
     return log->started ? 0 : -1;
 }

@@ -9,6 +9,7 @@
 
 #include "milter/store_file.h"
 #include "milter/store_queue.h"
+#include "milter/thread.h"
 
 #define PRESET_RETRY_MS 5000
 #define PRESET_BUSY_MS 2000
@@ -494,7 +495,7 @@ static void *run_thread(void *argument)
 int store_start(struct store *store)
 {
     store->started = true;
-    if (pthread_create(&store->thread, NULL, run_thread, store) == 0)
+    if (thread_start(&store->thread, run_thread, store) == 0)
         return 0;
     store->started = false;
     return -1;
