@@ -486,6 +486,15 @@ static void on_accept_error(struct evconnlistener *listener, void *http)
         evconnlistener_disable(listener);
 }
 
+/* A connection's stream closes its descriptor itself, after it has left the loop. evhttp's own does
+ * so before, and then takes a number out of the loop that may be another thread's by now
+ * (libevent's http.c, evhttp_connection_free()). */
+static struct bufferevent *make_stream(struct event_base *base, void *unused)
+{
+    (void)unused;
+    return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+}
+
 static bool open_parts(struct control *control, struct app *app, int listen_fd)
 {
     control->http = evhttp_new(app->base);
@@ -515,6 +524,7 @@ struct control *control_new(struct app *app, int listen_fd)
     evhttp_set_max_headers_size(control->http, 16384);
     evhttp_set_max_body_size(control->http, 16384);
     evhttp_set_timeout(control->http, IDLE_SECONDS);
+    evhttp_set_bevcb(control->http, make_stream, NULL);
     evhttp_set_gencb(control->http, on_request, control);
     return control;
 }
