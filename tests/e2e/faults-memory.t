@@ -151,7 +151,10 @@ for (1 .. 3) {
     is(verdict_of($queue_id), 'match', 'with memory again: judged') or diag(join ', ', @$answers);
 }
 is($daemon->stop, 0, 'the daemon ends in order');
-my @odd = grep { !/memory|unverified|verdict=|store|malloc|descriptor|libmilter|accept|allocat/i }
+# Every session breaks off a message, which is a strike; the sound one before it takes one back, unless memory failed
+# while that was noted. Often enough, and CHUNKING is withheld.
+my $struck = qr/client 192\.0\.2\.1: CHUNKING is not offered .*\(last verdict lost\)/;
+my @odd = grep { !/memory|unverified|verdict=|store|malloc|descriptor|libmilter|accept|allocat|$struck/i }
     $daemon->unexpected_log;
 is_deeply(\@odd, [], 'nothing else in the log');
 done_testing();
