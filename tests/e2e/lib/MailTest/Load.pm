@@ -120,10 +120,11 @@ sub draw_from ($sound) {
 }
 
 # new(postfix => ..., sessions => N, messages => N each (0: until finish()), faults => share from 0
-# to 1, per_session => messages in a session at most, seed => N, size => octets of a body)
+# to 1, per_session => messages in a session at most, seed => N, size => octets of a body, patience => seconds that
+# a sound client goes on trying)
 sub new ($class, %opt) {
     my $self = bless {
-        sessions => 10, messages => 0, faults => 0, per_session => 10, seed => 1, size => 300,
+        sessions => 10, messages => 0, faults => 0, per_session => 10, seed => 1, size => 300, patience => 150,
         folder => new_folder(), left => {}, bad => 0, %opt,
     }, $class;
     return $self;
@@ -196,7 +197,7 @@ sub send_one ($self, $client, $id, $kind) {
         $result{lost}++ if $reply eq '';
         $client->{socket} = undef if $reply !~ /^250/ || !$sound;
         $result{done} = $reply;
-        last if !$sound || $reply =~ /^[25]/ || time - $begun > 150;
+        last if !$sound || $reply =~ /^[25]/ || time - $begun > $self->{patience};
         sleep 0.05 + rand 0.1;
     }
     $result{seconds} = time - $begun;
