@@ -19,6 +19,7 @@ use MailTest::Wait qw(wait_until);
 #   main      { parameter => value } on top of the defaults below; undef takes one away
 #   hooks     which of milter, tables, policy, ehlo to attach; default: all of them
 #   tls, sasl 1: offer STARTTLS, AUTH (user "tester@example.test", password "open sesame")
+#   wakeup    qmgr(8) looks through what has come every so many seconds, not at new mail only (300)
 #   start     0: only write the files
 sub new ($class, %opt) {
     my $folder = $opt{folder} // new_folder();
@@ -32,6 +33,7 @@ sub new ($class, %opt) {
         ipv6 => has_ipv6(),
         chroot => $opt{chroot} ? 'y' : 'n',
         services => $opt{services} // '',
+        wakeup => $opt{wakeup} // 300,
     }, $class;
     $self->make_folders;
     $self->{maildir} = MailTest::Maildir->new("$folder/mail/box");
@@ -196,13 +198,13 @@ sub write_config ($self) {
 }
 
 sub master_text ($self) {
-    my ($port, $chroot) = @$self{qw(port chroot)};
+    my ($port, $chroot, $wakeup) = @$self{qw(port chroot wakeup)};
     my $ipv6 = $self->{ipv6} ? "[::1]:$port inet n - $chroot - - smtpd\n" : '';
     return <<"EOF" . $ipv6 . $self->{services};
 127.0.0.1:$port inet n - $chroot - - smtpd
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 300 1 qmgr
+qmgr      unix  n - n $wakeup 1 qmgr
 tlsmgr    unix  - - n 1000? 1 tlsmgr
 rewrite   unix  - - n - - trivial-rewrite
 bounce    unix  - - n - 0 bounce
@@ -304,8 +306,8 @@ sub held ($self) {
 }
 
 # Waits until everything accepted has been delivered. What stays is named, and what Postfix says of it.
-sub wait_empty ($self) {
-    return if eval { wait_until('an empty queue', sub { !$self->queued }) };
+sub wait_empty ($self, $seconds = $MailTest::Wait::PATIENCE) {
+    return if eval { wait_until('an empty queue', sub { !$self->queued }, $seconds) };
     my $why = $@;
     my @files = $self->queued;
     my @words = ('warning:', 'fatal:', 'panic:', map { m{([^/]+)$} } @files);
