@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -19,21 +18,9 @@
 #include "milter/clock.h"
 #include "milter/control.h"
 #include "tests/fuzz/require.h"
+#include "tests/listen_somewhere.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Listens at a name of the abstract kind, which leaves nothing behind. */
-static int listen_somewhere(struct sockaddr_un *address, socklen_t *size)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    *size = sizeof(sa_family_t); /* the kernel chooses */
-    require(fd >= 0 && bind(fd, (struct sockaddr *)address, *size) == 0 && listen(fd, 16) == 0,
-            "a socket");
-    *size = sizeof(*address);
-    require(getsockname(fd, (struct sockaddr *)address, size) == 0, "its name");
-    return fd;
-}
 
 struct bench {
     struct app app;

@@ -4,8 +4,6 @@
 #ifndef BDAT_TESTS_CTL_SITE_H
 #define BDAT_TESTS_CTL_SITE_H
 
-#include <stdlib.h>
-
 #include "ctl/hooks.h"
 #include "ctl/postfix.h"
 #include "ctl/site.h"

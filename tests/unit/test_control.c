@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -15,6 +14,7 @@
 
 #include "milter/app.h"
 #include "milter/control.h"
+#include "tests/listen_somewhere.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -34,17 +34,6 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
         failed += result != 0;
     }
     return result;
-}
-
-static int listen_somewhere(struct sockaddr_un *address, socklen_t *size)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(sa_family_t)), 0);
-    assert_int_equal(listen(fd, 16), 0);
-    *size = sizeof(*address);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)address, size), 0);
-    return fd;
 }
 
 static void run(struct event_base *base)
