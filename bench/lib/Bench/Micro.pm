@@ -194,9 +194,11 @@ sub measure ($rounds) {
 my $ROUNDS = 15;
 my $ROUND_TRANSFERS = 4000;
 
-# All on one processor: where each thread happens to wake up is worth a quarter of what a transfer costs, and
+# All on one processor: by where its threads happen to wake up one daemon costs a quarter more than its twin, which
 # hides what is asked here.
 my @PINNED = qw(taskset -c 0);
+
+sub start_pinned () { start_daemon(0, \@PINNED) }
 
 sub replay ($daemon, @options) {
     return run_json(@PINNED, program('bench/hook-replay'), @options, '-P', $daemon->pid, sockets_of($daemon));
@@ -210,7 +212,7 @@ sub cost_of ($daemon) {
 # The daemon that has seen it all against one that has just begun, and that one against another of
 # its age, which shows what chance does. They take turns, each round beginning with the next one.
 sub compare_ages ($old) {
-    my @daemons = ($old, start_daemon(0, \@PINNED), start_daemon(0, \@PINNED));
+    my @daemons = ($old, start_pinned(), start_pinned());
     cost_of($_) for @daemons[1, 2]; # fills their caches
     my (@aged, @alike);
     for my $round (1 .. $ROUNDS) {
@@ -225,7 +227,7 @@ sub compare_ages ($old) {
 
 # Every twentieth session is lost in mid-transfer, from an address of its own.
 sub measure_slope ($transfers) {
-    my $daemon = start_daemon(0, \@PINNED);
+    my $daemon = start_pinned();
     my $result = replay($daemon, '-n', $transfers, '-k', 20, '-f', 20);
     my ($ratio, $chance) = compare_ages($daemon);
     my $lost = $daemon->status->{transfers}{lost};
